@@ -1,5 +1,7 @@
 //! TinyStoreDB: an embedded, persistent, ordered key-value store with a C ABI.
 mod error;
+#[allow(dead_code)]
+mod log;
 #[cfg(not(feature = "sim"))]
 #[allow(dead_code)]
 mod os;

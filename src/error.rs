@@ -100,7 +100,9 @@ pub enum Error {
         pid: Option<u32>,
     },
     /// The files are damaged. Nothing was changed.
-    #[error("{file} is damaged at offset {offset}: {reason}; nothing was changed: restore the store from a backup, or salvage what is readable into a new one")]
+    #[error(
+        "{file} is damaged at offset {offset}: {reason}; nothing was changed: restore the store from a backup, or salvage what is readable into a new one"
+    )]
     Corrupt {
         /// The damaged file's name.
         file: String,
@@ -110,7 +112,9 @@ pub enum Error {
         reason: String,
     },
     /// The store was written by a newer release.
-    #[error("{file} has format version {found}, this library reads up to version {supported}: upgrade the library")]
+    #[error(
+        "{file} has format version {found}, this library reads up to version {supported}: upgrade the library"
+    )]
     UnsupportedVersion {
         /// The file that says so.
         file: String,
@@ -120,7 +124,9 @@ pub enum Error {
         supported: u32,
     },
     /// A file to import is damaged; `offset` is where reading stopped.
-    #[error("{file} cannot be imported: {reason} at byte offset {offset}; nothing was imported: repair the file, or import the part before the damage with the keep-going flag")]
+    #[error(
+        "{file} cannot be imported: {reason} at byte offset {offset}; nothing was imported: repair the file, or import the part before the damage with the keep-going flag"
+    )]
     ImportDamaged {
         /// The file.
         file: String,
@@ -139,7 +145,9 @@ pub enum Error {
     #[error("the store refuses writes since an earlier failure ({0}): close it and open it again")]
     Poisoned(String),
     /// The process forked and this is the child; the store belongs to the parent.
-    #[error("this process is a fork of the one that opened the store: open the store again in the child after the parent has closed it")]
+    #[error(
+        "this process is a fork of the one that opened the store: open the store again in the child after the parent has closed it"
+    )]
     Forked,
     /// The caller's callback asked to stop.
     #[error("cancelled by the progress callback; nothing was changed")]
@@ -169,7 +177,9 @@ impl Error {
     /// The operating system's error number, or 0.
     pub fn errno(&self) -> i32 {
         match self {
-            Error::Io { errno, .. } | Error::NoSpace { errno, .. } | Error::Permission { errno, .. } => *errno,
+            Error::Io { errno, .. } | Error::NoSpace { errno, .. } | Error::Permission { errno, .. } => {
+                *errno
+            }
             Error::NoMemory(_) => libc::ENOMEM,
             _ => 0,
         }
@@ -177,6 +187,9 @@ impl Error {
 }
 
 fn os_message(errno: i32) -> String {
+    if errno == 0 {
+        return "the file ends before the range asked for".to_string();
+    }
     std::io::Error::from_raw_os_error(errno).to_string()
 }
 

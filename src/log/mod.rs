@@ -24,12 +24,16 @@ mod recovery;
 mod segment;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::os::{Directory, Entry, EntryKind, Os};
+use crate::sync::{Mutex, lock};
 use crate::types::{Lsn, Position};
 
 use format::Record;
@@ -54,7 +58,7 @@ pub fn segment_id_of(name: &str) -> Option<u64> {
 pub struct Log {
     os: Arc<dyn Os>,
     directory: Arc<dyn Directory>,
-    lock_file: LockFile,
+    lock_file: Mutex<Option<LockFile>>,
     options: Options,
     store_id: [u8; 16],
     segments: SegmentTable,
@@ -105,7 +109,7 @@ impl Log {
         let log = Log {
             os,
             directory,
-            lock_file,
+            lock_file: Mutex::new(Some(lock_file)),
             options: options.clone(),
             store_id,
             segments: SegmentTable::new(),
@@ -128,10 +132,24 @@ impl Log {
         }
         let newest_segment = self.segments.all()?.iter().map(|s| s.id()).max().unwrap_or(0);
         let witness = Witness { store_id: self.store_id, newest_segment };
-        if self.lock_file.witness()? != Some(witness) {
-            self.lock_file.set_witness(&witness)?;
+        let held = lock(&self.lock_file)?;
+        let lock_file = held.as_ref().ok_or(Error::Closed)?;
+        if lock_file.witness()? != Some(witness) {
+            lock_file.set_witness(&witness)?;
             self.directory.sync()?;
         }
+        Ok(())
+    }
+
+    /// Lets the witness name `newest_segment` as the newest one, durably.
+    fn set_witness(&self, newest_segment: u64) -> Result<()> {
+        let witness = Witness { store_id: self.store_id, newest_segment };
+        lock(&self.lock_file)?.as_ref().ok_or(Error::Closed)?.set_witness(&witness)
+    }
+
+    /// Lets another process, or another handle, open the store. Nothing may be written any more.
+    pub fn release_lock(&self) -> Result<()> {
+        *lock(&self.lock_file)? = None;
         Ok(())
     }
 

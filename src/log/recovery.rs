@@ -27,7 +27,6 @@ use super::format::{
     HeaderError, Kind, NewRecord, Predecessor, Record, RecordHeader, SEAL_FRAME_SIZE, SEGMENT_HEADER_SIZE,
     SEGMENT_HEADER_USED, SealReason, SegmentHeader, lag,
 };
-use super::lock_file::Witness;
 use super::segment::Segment;
 use super::writer::Writer;
 use super::{Log, segment_file_name};
@@ -190,12 +189,16 @@ impl Scan<'_> {
         let segment = &scanned.segment;
         let Some(bytes) = unpublished(segment.map(), scanned.end, scanned.size) else { return Ok(false) };
         let Some(record) = Record::verify(bytes, segment.seed(), scanned.end) else { return Ok(false) };
-        if record.header.lsn != self.next_lsn {
-            return Ok(false);
-        }
         let first = scanned.end == SEGMENT_HEADER_SIZE;
         if first != (record.header.kind == Kind::SegmentStart) {
-            return Err(damaged(scanned, "a segment-start where there should be none, or none where there should be one"));
+            let reason = "a segment-start where none belongs, or none where one belongs";
+            return Err(damaged(scanned, reason));
+        }
+        if first {
+            self.check_predecessor(scanned, &record)?;
+        }
+        if record.header.lsn != self.next_lsn {
+            return Ok(false);
         }
         let end = scanned.end + record.header.padded_length();
         if end > scanned.size {
@@ -207,9 +210,8 @@ impl Scan<'_> {
         segment.publish(end);
         let mut operations = 1;
         match record.header.kind {
-            Kind::SegmentStart => self.check_predecessor(scanned, &record)?,
+            Kind::SegmentStart | Kind::SegmentRetired => {}
             Kind::Seal => scanned.sealed = true,
-            Kind::SegmentRetired => {}
             Kind::Put | Kind::Delete | Kind::DeleteRange => {
                 visit(self.log, Replayed { record, position: segment.position(scanned.end)? })?;
             }
@@ -323,8 +325,7 @@ fn finish(log: &Log, mut scan: Scan<'_>, behind: Vec<Found>, next_segment_id: u6
     remove.extend(unused.iter().map(|unused| unused.segment.id()));
     remove.sort_unstable();
     if !remove.is_empty() {
-        let witness = Witness { store_id: log.store_id, newest_segment: remaining };
-        log.lock_file.set_witness(&witness)?;
+        log.set_witness(remaining)?;
         for &id in remove.iter().rev() {
             log.directory.unlink(&segment_file_name(id))?;
             log.directory.sync()?;

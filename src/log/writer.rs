@@ -19,7 +19,6 @@ use super::format::{
     BATCH_COUNT_SIZE, FRAME_SIZE_MAX, Kind, NewRecord, Predecessor, RECORD_HEADER_SIZE, SEAL_FRAME_SIZE,
     SEGMENT_HEADER_SIZE, SEGMENT_START_FRAME_SIZE, SealReason, SegmentHeader, lag, padded,
 };
-use super::lock_file::Witness;
 use super::segment::Segment;
 use super::segment_file_name;
 use crate::error::{Error, Result};
@@ -289,8 +288,7 @@ fn create_segment(log: &Log, id: u64, capacity: u64) -> Result<Arc<Segment>> {
         file.sync_all().inspect_err(poison)?;
         log.directory.rename(&temporary, &name)?;
         log.directory.sync().inspect_err(poison)?;
-        let witness = Witness { store_id: log.store_id, newest_segment: id };
-        log.lock_file.set_witness(&witness).inspect_err(poison)?;
+        log.set_witness(id).inspect_err(poison)?;
         Ok(file)
     })();
     let file = match made {
@@ -302,10 +300,16 @@ fn create_segment(log: &Log, id: u64, capacity: u64) -> Result<Arc<Segment>> {
             return Err(error);
         }
     };
+    // A kernel that cannot make pages present ahead says so at the first one.
+    let mapped = || {
+        let map = file.map(capacity, MapMode::ReadWrite)?;
+        map.populate(0, SEGMENT_HEADER_SIZE)?;
+        Ok(map)
+    };
     let map = match log.options.write_mode {
-        WriteMode::Mapped => file.map(capacity, MapMode::ReadWrite)?,
+        WriteMode::Mapped => mapped()?,
         WriteMode::Pwrite => file.map(capacity, MapMode::Pwrite)?,
-        WriteMode::Auto => match file.map(capacity, MapMode::ReadWrite) {
+        WriteMode::Auto => match mapped() {
             Err(Error::Unsupported(_)) => file.map(capacity, MapMode::Pwrite)?,
             outcome => outcome?,
         },

@@ -131,6 +131,25 @@ impl MapBackend for Mapping {
         }
     }
 
+    #[cfg(target_os = "linux")]
+    fn populate_read(&self, offset: u64, size: u64) -> Result<()> {
+        let start = usize::try_from(offset).ok();
+        let end = offset.checked_add(size).and_then(|end| usize::try_from(end).ok());
+        let (Some(start), Some(end)) = (start, end.filter(|&end| end <= self.length)) else {
+            return Err(Error::Internal("populating beyond the end of a mapping"));
+        };
+        let start = start & !(page_size() - 1);
+        // SAFETY: `start <= end <= length`.
+        let address = unsafe { self.base.as_ptr().add(start) };
+        // SAFETY: the range lies in this mapping; making pages present does not change what they hold.
+        match retry(|| unsafe { libc::madvise(address.cast(), end - start, libc::MADV_POPULATE_READ) }) {
+            // A kernel before 5.14 cannot be asked.
+            Ok(_) | Err(libc::EINVAL) => Ok(()),
+            Err(libc::EFAULT) => Err(Error::os("read", self.path.as_str(), libc::EIO)),
+            Err(errno) => Err(Error::os("read", self.path.as_str(), errno)),
+        }
+    }
+
     fn advise_sealed(&self) {
         #[cfg(target_os = "linux")]
         self.advise(libc::MADV_HUGEPAGE);

@@ -1,11 +1,13 @@
 //! TinyStoreDB: an embedded, persistent, ordered key-value store with a C ABI.
 mod error;
+#[allow(dead_code, unused_imports)]
+mod index;
+mod options;
 #[cfg(not(feature = "sim"))]
 #[allow(dead_code)]
 mod os;
 #[cfg(feature = "sim")]
 pub mod os;
-mod options;
 #[allow(dead_code)]
 mod sync;
 mod types;

@@ -1,0 +1,225 @@
+//! The tree: its root, the way down to a key, and what the writer finds there.
+//!
+//! Invariants:
+//! 1. A node has at least two of child and terminator, so every node has a leaf below it, and the
+//!    depth of the tree is bounded by the keys in it, not by their length.
+//! 2. All keys below a node agree in the bytes up to and with its prefix. The first eight bytes of the
+//!    prefix are in the node, the others in the record of any leaf below.
+//! 3. The way down is a loop: no recursion anywhere.
+//!
+//! Callers: the other files of `index`.
+
+use crate::error::{Error, Result};
+use crate::index::KeySource;
+use crate::index::arena::Arena;
+use crate::index::node::{Node, any_leaf};
+use crate::index::pins::Pins;
+use crate::index::reference::{Fingerprint, Ref, Target};
+use crate::index::versions::newest_position;
+use crate::sync::{AtomicU64, Ordering};
+use crate::types::Position;
+
+/// What the writer tells about the memory in use. On cache lines of its own, as it changes all the time.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Counters {
+    pub(super) live_bytes: AtomicU64,
+    pub(super) committed_bytes: AtomicU64,
+    pub(super) keys: AtomicU64,
+}
+
+/// What readers and the writer share.
+#[derive(Debug)]
+pub(super) struct Tree {
+    pub(super) root: AtomicU64,
+    pub(super) arena: Arena,
+    pub(super) pins: Pins,
+    pub(super) counters: Counters,
+}
+
+/// A prefix's bytes.
+pub(super) enum Prefix<'k> {
+    /// All of them, from the node, and how many.
+    Inline([u8; 8], usize),
+    /// From a record.
+    Record(&'k [u8]),
+}
+
+impl Prefix<'_> {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Prefix::Inline(bytes, length) => bytes.get(..*length).unwrap_or(bytes),
+            Prefix::Record(bytes) => bytes,
+        }
+    }
+}
+
+/// The node that a word is in: to change the node, the word that points to it is changed.
+#[derive(Clone, Copy)]
+pub(super) struct Owner<'t> {
+    /// The word that points to the node.
+    pub(super) slot: &'t AtomicU64,
+    /// The node.
+    pub(super) node: Ref,
+    /// The key byte that leads from it to the word, or `None` for the terminator.
+    pub(super) byte: Option<u8>,
+}
+
+/// What there is where a key belongs.
+pub(super) enum Spot<'t, 'k> {
+    /// The key itself.
+    Found { slot: &'t AtomicU64, found: Ref, owner: Option<Owner<'t>> },
+    /// A word that is null and where the key's leaf goes.
+    Empty { slot: &'t AtomicU64 },
+    /// A node without a place for the key's next byte.
+    NoPlace { slot: &'t AtomicU64, node: Ref, byte: u8 },
+    /// The leaf of another key, which agrees with this one in the first `depth` bytes.
+    OtherKey { slot: &'t AtomicU64, other: Ref, other_key: &'k [u8], depth: usize },
+    /// A node at `depth` whose prefix agrees with the key in `common` bytes only.
+    OtherPrefix { slot: &'t AtomicU64, node: Ref, prefix: Prefix<'k>, common: usize, depth: usize },
+}
+
+/// How many bytes `a` and `b` have in common at the start.
+pub(super) fn common_length(a: &[u8], b: &[u8]) -> usize {
+    let (a_words, _) = a.as_chunks::<8>();
+    let (b_words, _) = b.as_chunks::<8>();
+    let equal = a_words.iter().zip(b_words).take_while(|(a, b)| a == b).count() * 8;
+    let rest = a.iter().skip(equal).zip(b.iter().skip(equal));
+    equal + rest.take_while(|(a, b)| a == b).count()
+}
+
+impl Tree {
+    pub(super) fn new(limit: u64) -> Result<Tree> {
+        Ok(Tree {
+            root: AtomicU64::new(0),
+            arena: Arena::new(limit)?,
+            pins: Pins::new()?,
+            counters: Counters {
+                live_bytes: AtomicU64::new(0),
+                committed_bytes: AtomicU64::new(0),
+                keys: AtomicU64::new(0),
+            },
+        })
+    }
+
+    /// The leaf or the versions that may be those of `key`, or null. Prefixes are skipped, not compared:
+    /// the record tells.
+    #[inline]
+    pub(super) fn find(&self, key: &[u8]) -> Ref {
+        let mut current = Ref::from_word(self.root.load(Ordering::Acquire));
+        let mut depth = 0;
+        while let Some(node) = Node::at(&self.arena, current) {
+            depth += current.prefix_length();
+            current = match self.step(&node, key, depth) {
+                Some(word) => Ref::from_word(word.load(Ordering::Acquire)),
+                None => return Ref::NULL,
+            };
+            depth += 1;
+        }
+        if current.may_be(Fingerprint::of(key)) { current } else { Ref::NULL }
+    }
+
+    /// The word in `node` where a key goes on whose first `depth` bytes led to it.
+    #[inline]
+    pub(super) fn step<'t>(&self, node: &Node<'t>, key: &[u8], depth: usize) -> Option<&'t AtomicU64> {
+        match key.get(depth) {
+            Some(byte) => node.child(*byte),
+            None if depth == key.len() => Some(node.terminator()),
+            None => None,
+        }
+    }
+
+    /// The prefix of `node`, whose keys agree in the `depth` bytes before it.
+    pub(super) fn prefix<'k>(&self, node: Ref, depth: usize, keys: &'k impl KeySource) -> Result<Prefix<'k>> {
+        let length = node.prefix_length();
+        if length <= 8 {
+            let word = match length {
+                0 => 0,
+                _ => Node::at(&self.arena, node).map_or(0, |node| node.prefix()),
+            };
+            return Ok(Prefix::Inline(word.to_le_bytes(), length));
+        }
+        let position = self.position_of(any_leaf(&self.arena, node))?;
+        let key = keys.key_at(position)?;
+        let bytes = key.get(depth..depth + length);
+        Ok(Prefix::Record(bytes.ok_or(Error::Internal("a key is shorter than its node's prefix"))?))
+    }
+
+    /// The position of a leaf's record, or of a list's newest version.
+    pub(super) fn position_of(&self, leaf: Ref) -> Result<Position> {
+        match leaf.target() {
+            Target::Leaf(position) => Ok(position),
+            Target::Versions(line) => Ok(newest_position(&self.arena, line)),
+            _ => Err(Error::Internal("a node of the index has no leaf below it")),
+        }
+    }
+
+    /// What there is where `key` belongs. For the writer.
+    pub(super) fn locate<'t, 'k>(
+        &'t self,
+        key: &[u8],
+        fingerprint: Fingerprint,
+        keys: &'k impl KeySource,
+    ) -> Result<Spot<'t, 'k>> {
+        // A put over an existing key takes the same way as a get, and is the most frequent one.
+        if let Some((slot, found, owner)) = self.candidate(key, fingerprint)
+            && keys.key_at(self.position_of(found)?)? == key
+        {
+            return Ok(Spot::Found { slot, found, owner });
+        }
+        let mut slot = &self.root;
+        let mut owner = None;
+        let mut depth = 0;
+        loop {
+            let current = Ref::from_word(slot.load(Ordering::Acquire));
+            let Some(node) = Node::at(&self.arena, current) else {
+                if current.is_null() {
+                    return Ok(Spot::Empty { slot });
+                }
+                let other_key = keys.key_at(self.position_of(current)?)?;
+                if other_key == key {
+                    return Ok(Spot::Found { slot, found: current, owner });
+                }
+                return Ok(Spot::OtherKey { slot, other: current, other_key, depth });
+            };
+            let prefix = self.prefix(current, depth, keys)?;
+            let common = common_length(prefix.bytes(), key.get(depth..).unwrap_or(&[]));
+            if common < current.prefix_length() {
+                return Ok(Spot::OtherPrefix { slot, node: current, prefix, common, depth });
+            }
+            depth += common;
+            let byte = key.get(depth).copied();
+            owner = Some(Owner { slot, node: current, byte });
+            slot = match byte {
+                None => node.terminator(),
+                // In a node of 256 a null child is a place that is not in use.
+                Some(byte) => match node.child(byte).filter(|word| word.load(Ordering::Relaxed) != 0) {
+                    Some(word) => word,
+                    None => return Ok(Spot::NoPlace { slot, node: current, byte }),
+                },
+            };
+            depth += 1;
+        }
+    }
+
+    /// The word that holds what [`Tree::find`] finds, and the node it is in.
+    pub(super) fn candidate(
+        &self,
+        key: &[u8],
+        fingerprint: Fingerprint,
+    ) -> Option<(&AtomicU64, Ref, Option<Owner<'_>>)> {
+        let mut slot = &self.root;
+        let mut owner = None;
+        let mut depth = 0;
+        let mut current = Ref::from_word(slot.load(Ordering::Acquire));
+        while let Some(node) = Node::at(&self.arena, current) {
+            depth += current.prefix_length();
+            let word = self.step(&node, key, depth)?;
+            owner = Some(Owner { slot, node: current, byte: key.get(depth).copied() });
+            slot = word;
+            current = Ref::from_word(slot.load(Ordering::Acquire));
+            depth += 1;
+        }
+        current.may_be(fingerprint).then_some((slot, current, owner))
+    }
+}

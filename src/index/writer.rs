@@ -1,0 +1,181 @@
+//! The writer's own state: free memory, and what waits until no reader can reach it.
+//!
+//! Invariants:
+//! 1. There is one [`Writer`] to an index, and its methods take `&mut self`: one change at a time.
+//! 2. What is taken out of the tree is queued with the epoch of that moment, after the store that took
+//!    it out, and freed once every reader's epoch is later.
+//! 3. A change that fails has published nothing and holds no memory: all that it needs is allocated,
+//!    room in the queue included, before its one Release store.
+//!
+//! Callers: `insert`, `remove`, `update` add the changes to [`Writer`]; the store holds it in its append
+//! lock.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::index::arena::{Allocator, LINE_BYTES, Purpose, SizeClass};
+use crate::index::reference::{Kind, Ref, Target};
+use crate::index::tree::Tree;
+use crate::index::versions;
+use crate::sync::Ordering;
+
+/// Blocks that are retired before their memory is asked for back.
+#[cfg(not(any(loom, shuttle)))]
+const RECLAIM_EVERY: usize = 256;
+#[cfg(any(loom, shuttle))]
+const RECLAIM_EVERY: usize = 1;
+/// Most blocks that one change of a key without versions retires.
+const RETIRED_BY_A_CHANGE: usize = 4;
+
+/// The one that may change the index.
+#[derive(Debug)]
+pub struct Writer {
+    pub(super) tree: Arc<Tree>,
+    pub(super) memory: Memory,
+}
+
+#[derive(Debug)]
+struct Retired {
+    epoch: u64,
+    line: u32,
+    class: SizeClass,
+}
+
+/// The writer's side of the arena.
+#[derive(Debug)]
+pub(super) struct Memory {
+    allocator: Allocator,
+    retired: VecDeque<Retired>,
+    retired_bytes: u64,
+    /// Blocks retired since the last look at the readers.
+    since_reclaim: usize,
+    keys: u64,
+}
+
+/// A moment in the index's life, as [`Writer::mark`] gives it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Mark(pub(super) u64);
+
+impl Writer {
+    pub(super) fn new(tree: Arc<Tree>) -> Writer {
+        let memory = Memory {
+            allocator: Allocator::new(&tree.arena),
+            retired: VecDeque::new(),
+            retired_bytes: 0,
+            since_reclaim: 0,
+            keys: 0,
+        };
+        Writer { tree, memory }
+    }
+
+    /// Frees what no reader can reach any more. Changes do this by themselves every so often; worth
+    /// calling when writes have stopped.
+    pub fn reclaim(&mut self) {
+        self.memory.reclaim(&self.tree);
+        self.memory.publish(&self.tree);
+    }
+
+    /// Marks this moment: once [`Index::is_past`](super::Index::is_past) says so, no reader can still
+    /// hold a position that was taken out of the index before it.
+    pub fn mark(&mut self) -> Mark {
+        let mark = self.tree.pins.epoch();
+        self.tree.pins.advance();
+        Mark(mark)
+    }
+}
+
+impl Memory {
+    /// To be called before a change: makes room in the queue for `blocks` and frees what it can.
+    pub(super) fn prepare(&mut self, tree: &Tree, blocks: usize) -> Result<()> {
+        if self.since_reclaim >= RECLAIM_EVERY {
+            self.reclaim(tree);
+        }
+        self.retired
+            .try_reserve(blocks.max(RETIRED_BY_A_CHANGE))
+            .map_err(|_| Error::NoMemory("the index: its queue of retired nodes"))
+    }
+
+    /// To be called after a change: tells the readers of [`IndexMemory`](super::IndexMemory).
+    pub(super) fn publish(&self, tree: &Tree) {
+        let live = self.allocator.used_bytes() - self.retired_bytes;
+        tree.counters.live_bytes.store(live, Ordering::Relaxed);
+        tree.counters.committed_bytes.store(self.allocator.committed_bytes(), Ordering::Relaxed);
+        tree.counters.keys.store(self.keys, Ordering::Relaxed);
+    }
+
+    pub(super) fn key_added(&mut self) {
+        self.keys += 1;
+    }
+
+    pub(super) fn key_removed(&mut self) {
+        self.keys = self.keys.saturating_sub(1);
+    }
+
+    /// A block of `class`; its words hold anything.
+    pub(super) fn allocate(&mut self, tree: &Tree, class: SizeClass, purpose: Purpose) -> Result<u32> {
+        self.allocator.allocate(&tree.arena, class, purpose).or_else(|_| {
+            self.reclaim(tree);
+            self.allocator.allocate(&tree.arena, class, purpose)
+        })
+    }
+
+    /// Gives back a block that was never published.
+    pub(super) fn give_back(&mut self, tree: &Tree, line: u32, class: SizeClass) {
+        self.allocator.free(&tree.arena, line, class);
+    }
+
+    /// Two blocks, or none.
+    pub(super) fn allocate_two(
+        &mut self,
+        tree: &Tree,
+        first: Kind,
+        second: Kind,
+        purpose: Purpose,
+    ) -> Result<(u32, u32)> {
+        let one = self.allocate(tree, first.class(), purpose)?;
+        match self.allocate(tree, second.class(), purpose) {
+            Ok(other) => Ok((one, other)),
+            Err(error) => {
+                self.give_back(tree, one, first.class());
+                Err(error)
+            }
+        }
+    }
+
+    /// Queues what `reference` pointed to, which has just been taken out of the tree.
+    pub(super) fn retire(&mut self, tree: &Tree, reference: Ref) {
+        match reference.target() {
+            Target::Null | Target::Leaf(_) => {}
+            Target::Node(kind) => self.retire_block(tree, reference.line(), kind.class()),
+            Target::Versions(mut line) => {
+                while line != 0 {
+                    let (_, class, next) = versions::header(&tree.arena, line);
+                    self.retire_block(tree, line, class);
+                    line = next;
+                }
+            }
+        }
+    }
+
+    fn retire_block(&mut self, tree: &Tree, line: u32, class: SizeClass) {
+        self.retired.push_back(Retired { epoch: tree.pins.epoch(), line, class });
+        self.retired_bytes += u64::from(class.lines()) * LINE_BYTES;
+        self.since_reclaim += 1;
+    }
+
+    fn reclaim(&mut self, tree: &Tree) {
+        self.since_reclaim = 0;
+        if self.retired.is_empty() {
+            return;
+        }
+        let oldest = tree.pins.advance();
+        while let Some(block) = self.retired.front()
+            && block.epoch < oldest
+        {
+            self.retired_bytes -= u64::from(block.class.lines()) * LINE_BYTES;
+            self.allocator.free(&tree.arena, block.line, block.class);
+            self.retired.pop_front();
+        }
+    }
+}

@@ -51,9 +51,10 @@ impl LockFile {
                 file.write_at(&holder, 0)?;
                 Ok(LockFile { file })
             }
-            Lock::Held(file) => {
-                Err(Error::Locked { path: directory.path().display().to_string(), pid: holder(file.as_ref()) })
-            }
+            Lock::Held(file) => Err(Error::Locked {
+                path: directory.path().display().to_string(),
+                pid: holder(file.as_ref()),
+            }),
         }
     }
 

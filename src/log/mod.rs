@@ -4,6 +4,7 @@
 //! format        every byte: headers, records, checksums
 //! segment       one file, its mapping, how far it is filled; position -> segment
 //! writer        append a frame, start the next segment
+//! prepared      segments before they take frames; the reserve for a full device
 //! group_commit  the durable mark, one wait for many commits
 //! recovery      open: scan, torn tail or damage, finish
 //! lock_file     who has the store open; the newest segment's witness
@@ -20,6 +21,7 @@
 pub mod format;
 mod group_commit;
 pub mod lock_file;
+mod prepared;
 mod recovery;
 mod segment;
 mod writer;
@@ -39,6 +41,7 @@ use crate::types::{Lsn, Position};
 use format::Record;
 use group_commit::GroupCommit;
 use lock_file::{LockFile, Witness};
+use prepared::Prepared;
 pub use recovery::Replayed;
 use segment::{Segment, SegmentTable};
 pub use writer::{Appended, Writer};
@@ -63,6 +66,7 @@ pub struct Log {
     store_id: [u8; 16],
     segments: SegmentTable,
     commit: GroupCommit,
+    prepared: Prepared,
 }
 
 impl fmt::Debug for Log {
@@ -114,6 +118,7 @@ impl Log {
             store_id,
             segments: SegmentTable::new(),
             commit: GroupCommit::new(),
+            prepared: Prepared::new(),
         };
         let writer = recovery::recover(&log, found, newest, visit)?;
         log.commit.recovered(writer.last_lsn());
@@ -206,6 +211,18 @@ impl Log {
     /// Makes the log refuse writes from now on.
     pub fn poison(&self, reason: &str) {
         self.commit.poison(reason);
+    }
+
+    /// Whether [`Log::prepare`] has something to do.
+    #[inline]
+    pub fn wants_preparation(&self) -> bool {
+        self.prepared.is_wanted()
+    }
+
+    /// Makes the next segment ahead of need. For a background thread; nothing depends on it. An error is
+    /// met again, and reported, by the write that needs the segment.
+    pub fn prepare(&self) -> Result<()> {
+        self.prepared.prepare(self)
     }
 
     /// Number of segments, and bytes of frames in them.

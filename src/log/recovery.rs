@@ -272,7 +272,9 @@ fn refuse_if_durable(last: &Scanned, behind: &[Found], next_lsn: Lsn) -> Result<
         Error::corrupt(
             segment_file_name(last.segment.id()),
             last.end,
-            format!("the frame of operation {next_lsn} does not check out, and segment {by} proves that it was durable"),
+            format!(
+                "the frame of operation {next_lsn} does not check out, and segment {by} proves that it was durable"
+            ),
         )
     };
     let segment = &last.segment;
@@ -345,11 +347,8 @@ fn finish(log: &Log, mut scan: Scan<'_>, behind: Vec<Found>, next_segment_id: u6
         } else {
             scanned.segment.close_file()?;
         }
-        predecessor = Predecessor {
-            segment_id: scanned.segment.id(),
-            end: scanned.end,
-            checksum: scanned.checksum,
-        };
+        predecessor =
+            Predecessor { segment_id: scanned.segment.id(), end: scanned.end, checksum: scanned.checksum };
     }
     Ok(Writer::new(scan.next_lsn, next_segment_id, predecessor))
 }

@@ -232,7 +232,8 @@ impl SegmentTable {
     #[inline]
     pub fn find(&self, position: Position) -> Result<(&Segment, u64)> {
         let region = (position.address() / SEGMENT_SIZE_STEP) as usize;
-        let entry = self.chunks.get(region / CHUNK).and_then(OnceLock::get).and_then(|c| c.get(region % CHUNK));
+        let entry =
+            self.chunks.get(region / CHUNK).and_then(OnceLock::get).and_then(|c| c.get(region % CHUNK));
         let pointer = entry.map_or(ptr::null_mut(), |entry| entry.load(Ordering::Acquire));
         // SAFETY: a pointer in the table came from an Arc in `owners`, where it stays as long as the
         // table lives (invariant 3).

@@ -62,7 +62,8 @@ fn what_was_appended_is_replayed_in_order_after_close_and_after_a_kill() {
             let options = Options { write_mode, ..Options::default() };
             for session in 0..3_u64 {
                 let (log, mut writer, replay) = open_with(&path, &options).unwrap();
-                let expected: Vec<_> = (0..session).flat_map(|s| [format!("a{s}"), format!("b{s}")]).collect();
+                let expected: Vec<_> =
+                    (0..session).flat_map(|s| [format!("a{s}"), format!("b{s}")]).collect();
                 let keys: Vec<_> = replay.iter().map(|r| String::from_utf8(r.1.clone()).unwrap()).collect();
                 assert_eq!(keys, expected);
                 assert!(replay.is_sorted_by_key(|r| r.3));
@@ -142,7 +143,10 @@ fn a_torn_tail_is_cut_and_never_comes_back() {
     damage(&path.join("00000001.bin"), b"three");
     for _ in 0..2 {
         let (_, _, replay) = open(&path).unwrap();
-        assert_eq!(replay.iter().map(|r| r.1.clone()).collect::<Vec<_>>(), [b"one".to_vec(), b"two".to_vec()]);
+        assert_eq!(
+            replay.iter().map(|r| r.1.clone()).collect::<Vec<_>>(),
+            [b"one".to_vec(), b"two".to_vec()]
+        );
     }
 }
 
@@ -240,7 +244,10 @@ fn a_checksum_holds_only_for_its_bytes_its_place_and_its_segment() {
     record.encode_front(&mut bytes, header.seed(), 4096, 7, 1).unwrap();
     bytes.extend_from_slice(record.value);
     let read = Record::verify(&bytes, header.seed(), 4096).unwrap();
-    assert_eq!((read.key, read.value, read.expiry, read.header.lsn), (&b"key"[..], &b"value"[..], Some(99), 7));
+    assert_eq!(
+        (read.key, read.value, read.expiry, read.header.lsn),
+        (&b"key"[..], &b"value"[..], Some(99), 7)
+    );
     assert_eq!(read.header.synced_lsn(), 6);
     assert!(Record::verify(&bytes, header.seed(), 4104).is_none(), "another offset");
     assert!(Record::verify(&bytes, other.seed(), 4096).is_none(), "another segment");
@@ -285,10 +292,12 @@ fn the_worked_example_in_the_format_description_is_what_the_code_writes() {
     hexdump(&mut dump, 0, &bytes);
     bytes.clear();
     let start = Predecessor::default().encode();
-    let put = NewRecord { value_type: ValueType::String, ..NewRecord::new(Kind::Put, b"exampleKey", b"exampleValue") };
+    let put = NewRecord {
+        value_type: ValueType::String,
+        ..NewRecord::new(Kind::Put, b"exampleKey", b"exampleValue")
+    };
     let mut offset = SEGMENT_HEADER_SIZE;
-    for (record, lsn, extra) in
-        [(NewRecord::new(Kind::SegmentStart, &[], &start), 1, u32::MAX), (put, 2, 1)]
+    for (record, lsn, extra) in [(NewRecord::new(Kind::SegmentStart, &[], &start), 1, u32::MAX), (put, 2, 1)]
     {
         record.encode_front(&mut bytes, header.seed(), offset, lsn, extra).unwrap();
         bytes.extend_from_slice(record.value);

@@ -17,13 +17,12 @@ use std::sync::Arc;
 use super::Log;
 use super::format::{
     BATCH_COUNT_SIZE, FRAME_SIZE_MAX, Kind, NewRecord, Predecessor, RECORD_HEADER_SIZE, SEAL_FRAME_SIZE,
-    SEGMENT_HEADER_SIZE, SEGMENT_START_FRAME_SIZE, SealReason, SegmentHeader, lag, padded,
+    SEGMENT_HEADER_SIZE, SEGMENT_START_FRAME_SIZE, SealReason, lag, padded,
 };
+use super::prepared::RESERVE_SIZE;
 use super::segment::Segment;
-use super::segment_file_name;
 use crate::error::{Error, Result};
-use crate::options::{SEGMENT_SIZE_STEP, SyncMode, WriteMode};
-use crate::os::MapMode;
+use crate::options::{SEGMENT_SIZE_STEP, SyncMode};
 use crate::types::{Lsn, Position};
 
 /// Frames up to this size are put together in memory and stored at once.
@@ -65,6 +64,8 @@ struct Active {
     end: u64,
     capacity: u64,
     populated: u64,
+    /// Whether the next segment was asked for.
+    successor_wanted: bool,
 }
 
 impl Writer {
@@ -89,7 +90,7 @@ impl Writer {
     /// when this returns; after an error it is not in the log, and never will be.
     pub fn append(&mut self, log: &Log, record: &NewRecord<'_>) -> Result<Appended> {
         log.commit.check()?;
-        let offset = self.make_room(log, padded(record.size()))?;
+        let offset = self.make_room(log, padded(record.size()), record.kind)?;
         let lsn = self.next_lsn;
         let position = self.write_frame(log, offset, record, lsn, lag(lsn, log.commit.durable()))?;
         self.next_lsn = lsn + 1;
@@ -120,7 +121,7 @@ impl Writer {
         let mut body = Vec::new();
         let reserved = body.try_reserve_exact(body_size).and_then(|()| positions.try_reserve(records.len()));
         reserved.map_err(|_| Error::NoMemory("a batch"))?;
-        let offset = self.make_room(log, size)?;
+        let offset = self.make_room(log, size, Kind::Batch)?;
         let seed = self.active()?.segment.seed();
         let lsn = self.next_lsn;
         body.extend_from_slice(&(records.len() as u64).to_le_bytes());
@@ -150,6 +151,7 @@ impl Writer {
         let segment = Arc::clone(&active.segment);
         self.seal(log, SealReason::Closed)?;
         log.commit.sync()?;
+        log.prepared.discard(log)?;
         let finished = segment.finish();
         if let Err(error) = &finished {
             log.commit.poison(&error.to_string());
@@ -159,10 +161,11 @@ impl Writer {
 
     /// Where a frame of `size` bytes goes: the active segment's end, after starting a new segment where
     /// it would not fit.
-    fn make_room(&mut self, log: &Log, size: u64) -> Result<u64> {
-        let fits = self.active.as_ref().is_some_and(|active| active.end + size + SEAL_FRAME_SIZE <= active.capacity);
+    fn make_room(&mut self, log: &Log, size: u64, kind: Kind) -> Result<u64> {
+        let fits =
+            self.active.as_ref().is_some_and(|active| active.end + size + SEAL_FRAME_SIZE <= active.capacity);
         if !fits {
-            self.start_segment(log, size)?;
+            self.start_segment(log, size, kind)?;
         }
         let window = match log.options.sync_mode {
             SyncMode::Always => POPULATE_SYNCED,
@@ -170,17 +173,32 @@ impl Writer {
         };
         let active = self.active.as_mut().ok_or(Error::Internal("no active segment"))?;
         active.populate(active.end + size + SEAL_FRAME_SIZE, window)?;
+        if active.end > active.capacity / 2 && !active.successor_wanted {
+            active.successor_wanted = true;
+            log.prepared.want(self.next_segment_id, self.next_capacity)?;
+        }
         Ok(active.end)
     }
 
     /// Starts a segment with room for a frame of `size` bytes. The new one is ready before the old one
     /// is sealed: when it cannot be had, nothing has changed.
-    fn start_segment(&mut self, log: &Log, size: u64) -> Result<()> {
+    fn start_segment(&mut self, log: &Log, size: u64, kind: Kind) -> Result<()> {
         let needed = SEGMENT_HEADER_SIZE + SEGMENT_START_FRAME_SIZE + size + SEAL_FRAME_SIZE;
-        let capacity = self.next_capacity.min(log.options.segment_size_max).max(needed);
-        let capacity = capacity.next_multiple_of(SEGMENT_SIZE_STEP);
-        let segment = create_segment(log, self.next_segment_id, capacity)?;
-        let mut next = Active { segment, end: SEGMENT_HEADER_SIZE, capacity, populated: SEGMENT_HEADER_SIZE };
+        let capacity = self.next_capacity.max(needed).next_multiple_of(SEGMENT_SIZE_STEP);
+        let (segment, capacity) = match log.prepared.take(log, self.next_segment_id, needed, capacity) {
+            Err(full @ Error::NoSpace { .. }) if kind == Kind::Delete && needed <= RESERVE_SIZE => {
+                let segment = log.prepared.take_reserve(log, self.next_segment_id);
+                (segment.map_err(|_| full)?, RESERVE_SIZE)
+            }
+            outcome => outcome?,
+        };
+        let mut next = Active {
+            segment,
+            end: SEGMENT_HEADER_SIZE,
+            capacity,
+            populated: SEGMENT_HEADER_SIZE,
+            successor_wanted: false,
+        };
         next.populate(SEGMENT_HEADER_SIZE + SEGMENT_START_FRAME_SIZE, POPULATE_SYNCED)?;
         // A segment that was not taken into use keeps its number: the next attempt replaces its file.
         self.next_segment_id += 1;
@@ -271,49 +289,4 @@ impl Active {
         self.populated = target;
         Ok(())
     }
-}
-
-/// Creates a segment file under a temporary name and gives it its own when all of it is on the device.
-fn create_segment(log: &Log, id: u64, capacity: u64) -> Result<Arc<Segment>> {
-    let name = segment_file_name(id);
-    let temporary = format!("{name}.tmp");
-    let mut salt = [0; 16];
-    log.os.random(&mut salt)?;
-    let header = SegmentHeader { store_id: log.store_id, segment_id: id, salt, capacity };
-    let made = (|| {
-        let file = log.directory.create(&temporary)?;
-        file.allocate(capacity)?;
-        file.write_at(&header.encode(), 0)?;
-        let poison = |error: &Error| log.commit.poison(&error.to_string());
-        file.sync_all().inspect_err(poison)?;
-        log.directory.rename(&temporary, &name)?;
-        log.directory.sync().inspect_err(poison)?;
-        log.set_witness(id).inspect_err(poison)?;
-        Ok(file)
-    })();
-    let file = match made {
-        Ok(file) => file,
-        Err(error) => {
-            // What is left under either name has no frames: removed here if that works, else by the
-            // next open. The error that is reported is the first one.
-            let _ = log.directory.unlink(&temporary);
-            return Err(error);
-        }
-    };
-    // A kernel that cannot make pages present ahead says so at the first one.
-    let mapped = || {
-        let map = file.map(capacity, MapMode::ReadWrite)?;
-        map.populate(0, SEGMENT_HEADER_SIZE)?;
-        Ok(map)
-    };
-    let map = match log.options.write_mode {
-        WriteMode::Mapped => mapped()?,
-        WriteMode::Pwrite => file.map(capacity, MapMode::Pwrite)?,
-        WriteMode::Auto => match mapped() {
-            Err(Error::Unsupported(_)) => file.map(capacity, MapMode::Pwrite)?,
-            outcome => outcome?,
-        },
-    };
-    let base = log.segments.place(capacity)?;
-    Ok(Arc::new(Segment::new(id, header.seed(), map, base, SEGMENT_HEADER_SIZE, file)))
 }

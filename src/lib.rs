@@ -41,8 +41,10 @@ mod os;
 mod store;
 mod sync;
 mod types;
+mod value;
 
 pub use error::{Error, Result};
 pub use options::{Options, SyncMode, WriteMode};
 pub use store::{Durability, Record, Scan, Stats, Store, Value, WriteOptions};
 pub use types::{KEY_SIZE_MAX, Lsn, VALUE_SIZE_MAX, ValueType};
+pub use value::Scalar;

@@ -123,17 +123,17 @@ pub enum Error {
         /// The newest one known here.
         supported: u32,
     },
-    /// A file to import is damaged; `offset` is where reading stopped.
-    #[error(
-        "{file} cannot be imported: {reason} at byte offset {offset}; nothing was imported: repair the file, or import the part before the damage with the keep-going flag"
-    )]
+    /// A file to import is damaged, or was changed while it was read; `offset` is where reading stopped.
+    #[error("{file} cannot be imported: {reason} at byte offset {offset}; {}", import_outcome(*imported))]
     ImportDamaged {
         /// The file.
         file: String,
-        /// Where its first unreadable pair starts.
+        /// Where its first unreadable key or value starts.
         offset: u64,
         /// What is wrong there.
         reason: String,
+        /// Pairs that are in the store already: 0 unless the file was changed while it was imported.
+        imported: u64,
     },
     /// The file system lacks something that the store needs.
     #[error("not supported here: {0}")]
@@ -149,8 +149,8 @@ pub enum Error {
         "this process is a fork of the one that opened the store: open the store again in the child after the parent has closed it"
     )]
     Forked,
-    /// The caller's callback asked to stop.
-    #[error("cancelled by the progress callback; nothing was changed")]
+    /// The caller's callback asked to stop. What was done so far is whole and stays.
+    #[error("cancelled by the progress callback: the call can be made again and takes up what is left")]
     Cancelled,
     /// A state that the code rules out was met. Reported instead of crashing the host.
     #[error("internal error: {0}: please report it; close the store and open it again")]
@@ -191,6 +191,15 @@ fn os_message(errno: i32) -> String {
         return "the file ends before the range asked for".to_string();
     }
     std::io::Error::from_raw_os_error(errno).to_string()
+}
+
+fn import_outcome(imported: u64) -> String {
+    match imported {
+        0 => "nothing was imported: repair the file, or import the part before the damage with the \
+              keep-going flag"
+            .to_string(),
+        pairs => format!("{pairs} pair(s) before it were imported: import it again when nothing writes to it"),
+    }
 }
 
 fn holder(pid: Option<u32>) -> String {

@@ -31,6 +31,7 @@
 //! byte on disk; `include/tinystoredb.h` is the manual of the C interface.
 
 mod error;
+mod import;
 mod index;
 mod log;
 mod options;
@@ -44,6 +45,7 @@ mod types;
 mod value;
 
 pub use error::{Error, Result};
+pub use import::{ImportDamage, ImportOptions, ImportReport, Progress, import_go};
 pub use options::{Options, SyncMode, WriteMode};
 pub use store::{Durability, Record, Scan, Stats, Store, Value, WriteOptions};
 pub use types::{KEY_SIZE_MAX, Lsn, VALUE_SIZE_MAX, ValueType};

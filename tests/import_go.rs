@@ -1,4 +1,6 @@
 //! The import of the Go store's files: real ones, made ones, and damaged ones.
+// A helper that cannot go on should stop the test, as the test itself does.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "common/allocations.rs"]
 mod allocations;

@@ -1,4 +1,6 @@
 //! Typed values: what is stored comes back with its type, and nothing else passes for it.
+// A helper that cannot go on should stop the test, as the test itself does.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "common/allocations.rs"]
 mod allocations;

@@ -330,7 +330,7 @@ fn elements_without_bytes_are_not_counted_forever() {
         decode_error(store.get_serde::<Vec<[(); 4]>>(b"k"));
     }
     // Nor when each of them announces as many again.
-    put_raw(&store, ValueType::Serde, &vec![251, 255, 255].repeat(1000));
+    put_raw(&store, ValueType::Serde, &[251, 255, 255].repeat(1000));
     decode_error(store.get_serde::<Vec<Vec<()>>>(b"k"));
 }
 

@@ -133,7 +133,11 @@ fn run(settings: &Settings) -> Result<(), String> {
         thousands(settings.records as f64)
     );
     println!("in {}\nbeside: {beside}\n", directory.path().display());
-    compare(settings.records, directory.path(), lmdb.as_ref())?;
+    let unsynced = directory.path().join("unsynced");
+    std::fs::create_dir(&unsynced).map_err(|error| error.to_string())?;
+    compare(settings.records, &unsynced, lmdb.as_ref())?;
+    // What the kernel has not written yet must not be written while the next part measures the device.
+    std::fs::remove_dir_all(&unsynced).map_err(|error| error.to_string())?;
     println!();
     durable::run(directory.path())?;
     println!();

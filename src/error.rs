@@ -149,6 +149,9 @@ pub enum Error {
         "this process is a fork of the one that opened the store: open the store again in the child after the parent has closed it"
     )]
     Forked,
+    /// A handle that one thread at a time may use is in use.
+    #[error("this {0} is in use by another thread: give each thread its own, or let them take turns")]
+    Busy(&'static str),
     /// The caller's callback asked to stop. What was done so far is whole and stays.
     #[error("cancelled by the progress callback: the call can be made again and takes up what is left")]
     Cancelled,

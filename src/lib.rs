@@ -31,7 +31,9 @@
 //! byte on disk; `include/tinystoredb.h` is the manual of the C interface.
 
 mod error;
+mod ffi;
 mod import;
+#[allow(dead_code, reason = "what snapshots and compaction will ask of the index is built and tested with it")]
 mod index;
 mod log;
 mod options;

@@ -201,7 +201,9 @@ fn import_outcome(imported: u64) -> String {
         0 => "nothing was imported: repair the file, or import the part before the damage with the \
               keep-going flag"
             .to_string(),
-        pairs => format!("{pairs} pair(s) before it were imported: import it again when nothing writes to it"),
+        pairs => {
+            format!("{pairs} pair(s) before it were imported: import it again when nothing writes to it")
+        }
     }
 }
 

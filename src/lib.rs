@@ -33,7 +33,10 @@
 mod error;
 mod ffi;
 mod import;
-#[allow(dead_code, reason = "what snapshots and compaction will ask of the index is built and tested with it")]
+#[allow(
+    dead_code,
+    reason = "what snapshots and compaction will ask of the index is built and tested with it"
+)]
 mod index;
 mod log;
 mod options;

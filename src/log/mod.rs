@@ -203,11 +203,6 @@ impl Log {
         self.commit.sync()
     }
 
-    /// An error where an earlier failure has made the log refuse writes.
-    pub fn check_poison(&self) -> Result<()> {
-        self.commit.check()
-    }
-
     /// Makes the log refuse writes from now on.
     pub fn poison(&self, reason: &str) {
         self.commit.poison(reason);

@@ -16,7 +16,7 @@ use crate::index::{Index, Writer as IndexWriter};
 use crate::log::format::Kind;
 use crate::log::lock_file::{LOCK_FILE_NAME, LockFile};
 use crate::log::{Log, Replayed, segment_id_of};
-use crate::options::Options;
+use crate::options::{Options, SyncMode};
 use crate::os::real::RealOs;
 use crate::os::{Directory, Entry, Os};
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
@@ -57,7 +57,9 @@ impl Store {
             writer: Mutex::new(Writer { log: log_writer, index: index_writer }),
             maintenance: Maintenance::new(),
         });
-        Maintenance::start(&inner)?;
+        if matches!(inner.options.sync_mode, SyncMode::Interval(_)) {
+            inner.maintenance.wake(&inner)?;
+        }
         Ok(Store { inner })
     }
 

@@ -62,6 +62,7 @@ impl Store {
 
 impl Scan {
     /// The next record, or `None` at the end. After an error the scan stays where it was.
+    #[expect(clippy::should_implement_trait, reason = "the record is borrowed from the scan")]
     pub fn next(&mut self) -> Result<Option<Record<'_>>> {
         self.inner.check()?;
         if self.next == self.run.len() && !self.ended {

@@ -7,6 +7,8 @@
 //!
 //! Callers: `ffi`, `value`, `import`, and Rust programs.
 
+use std::sync::Arc;
+
 use super::{Inner, Store, Writer};
 use crate::error::{Error, Result};
 use crate::log::Appended;
@@ -114,7 +116,10 @@ impl Inner {
     }
 
     /// Waits for the device where the mode, or the commit, asks for it.
-    fn acknowledge(&self, appended: Appended, durability: Durability) -> Result<()> {
+    fn acknowledge(self: &Arc<Self>, appended: Appended, durability: Durability) -> Result<()> {
+        if self.log.wants_preparation() {
+            self.maintenance.wake(self)?;
+        }
         let wait = match durability {
             Durability::Default => self.options.sync_mode == SyncMode::Always,
             Durability::Wait => true,

@@ -136,6 +136,8 @@ impl Segment {
     /// The record at `offset`, verified.
     #[inline]
     pub fn verify(&self, offset: u64) -> Result<Record<'_>> {
+        // The lines behind the header arrive while the header is looked at.
+        self.map.prefetch(offset, super::PREFETCH_SIZE);
         let verify = |bytes| Record::verify(bytes, self.seed, offset);
         match verify(self.bytes_from(offset)) {
             Some(record) => Ok(record),

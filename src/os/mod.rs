@@ -163,6 +163,8 @@ pub trait File: Send + Sync + Debug {
     fn sync_all(&self) -> Result<()>;
 
     /// Maps `[0, size)`; the file must be at least that long. `Unsupported` where the file system
-    /// cannot map it. The mapping lives on when the file is closed (dropped).
+    /// cannot map it, and for [`MapMode::ReadWrite`] where a store could fail although its space was
+    /// allocated: on remote and on copy-on-write file systems. The mapping lives on when the file is
+    /// closed (dropped).
     fn map(&self, size: u64, mode: MapMode) -> Result<Map>;
 }

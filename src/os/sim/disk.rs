@@ -278,6 +278,10 @@ impl Live {
             end = if failure.partial { offset + bytes.len() as u64 / 2 } else { offset };
             result = Err(failure.errno);
         }
+        // A store beyond the end of the file: a signal on a real machine.
+        if mapped && end > self.file(inode)?.length {
+            return Err(libc::EFAULT);
+        }
         let there_is = self.take_space(inode, end);
         if there_is < end {
             (end, result) = (there_is, Err(libc::ENOSPC));

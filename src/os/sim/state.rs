@@ -179,6 +179,10 @@ impl DiskState {
     }
 
     fn push(&mut self, change: Change) {
+        // A file without a name for good: open still, but nothing of it outlives a crash.
+        if change.inode().is_some_and(|inode| !self.inodes.contains_key(&inode)) {
+            return;
+        }
         self.pending.push(Unit { sequence: self.next_sequence, standing: Standing::Open, change });
         self.next_sequence += 1;
     }
@@ -261,10 +265,9 @@ impl DiskState {
             rest.push(unit);
         }
         self.pending = rest;
-        if let SyncTarget::File { inode, .. } = target
-            && let Some(file) = self.inodes.get_mut(&inode)
-        {
-            file.content.truncate(file.length);
+        match target {
+            SyncTarget::File { inode, .. } => self.clip([inode].into_iter()),
+            SyncTarget::Directory(_) => self.forget_unreachable(),
         }
     }
 
@@ -349,19 +352,7 @@ impl DiskState {
     /// The disk after the death of its processes: all bytes are there, none is more durable for it.
     pub(super) fn after_kill(&self) -> DiskState {
         let mut state = DiskState { syncs: BTreeMap::new(), ..self.clone() };
-        let directories = &self.directories;
-        let named =
-            |inode: &Inode| directories.iter().any(|one| one.names.values().any(|other| other == inode));
-        let to_be_named = |inode: &Inode| {
-            self.pending.iter().any(|unit| match &unit.change {
-                Change::Name { change: NameChange::Bind { inode: other, .. }, .. }
-                | Change::Name { change: NameChange::Move { inode: other, .. }, .. } => other == inode,
-                _ => false,
-            })
-        };
-        state.inodes.retain(|inode, _| named(inode) || to_be_named(inode));
-        let inodes = &state.inodes;
-        state.pending.retain(|unit| unit.change.inode().is_none_or(|inode| inodes.contains_key(&inode)));
+        state.forget_unreachable();
         state
     }
 
@@ -390,6 +381,23 @@ impl DiskState {
         let named =
             |inode: &Inode| directories.iter().any(|one| one.names.values().any(|other| other == inode));
         self.inodes.retain(|inode, _| named(inode));
+    }
+
+    /// Forgets files that no name leads to, nor any change of names that may be lost or kept.
+    fn forget_unreachable(&mut self) {
+        let (directories, pending) = (&self.directories, &self.pending);
+        let named =
+            |inode: &Inode| directories.iter().any(|one| one.names.values().any(|other| other == inode));
+        let may_be_named = |inode: &Inode| {
+            pending.iter().any(|unit| match &unit.change {
+                Change::Name { change: NameChange::Bind { inode: other, .. }, .. }
+                | Change::Name { change: NameChange::Move { inode: other, .. }, .. } => other == inode,
+                _ => false,
+            })
+        };
+        self.inodes.retain(|inode, _| named(inode) || may_be_named(inode));
+        let inodes = &self.inodes;
+        self.pending.retain(|unit| unit.change.inode().is_none_or(|inode| inodes.contains_key(&inode)));
     }
 
     /// Fills what the chosen units add to the files' lengths.

@@ -24,7 +24,7 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 pub use map::{Map, MapBackend};
 
@@ -43,6 +43,14 @@ pub trait Os: Send + Sync + Debug {
 
     /// This process's number. A different one than at opening time means that the process forked.
     fn process_id(&self) -> u32;
+}
+
+/// Refuses what is not a single path component.
+fn check_name(name: &str) -> Result<()> {
+    if matches!(name, "" | "." | "..") || name.contains(['/', '\0']) {
+        return Err(Error::InvalidArgument(format!("{name:?} is not a file name")));
+    }
+    Ok(())
 }
 
 /// What a name in a directory stands for.
@@ -155,6 +163,8 @@ pub trait File: Send + Sync + Debug {
     fn sync_all(&self) -> Result<()>;
 
     /// Maps `[0, size)`; the file must be at least that long. `Unsupported` where the file system
-    /// cannot map it. The mapping lives on when the file is closed (dropped).
+    /// cannot map it, and for [`MapMode::ReadWrite`] where a store could fail although its space was
+    /// allocated: on remote and on copy-on-write file systems. The mapping lives on when the file is
+    /// closed (dropped).
     fn map(&self, size: u64, mode: MapMode) -> Result<Map>;
 }

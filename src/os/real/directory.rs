@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::file::RealFile;
 use super::{c_string, last_errno, retry};
 use crate::error::{Error, Result};
-use crate::os::{Access, Directory, Entry, EntryKind, File, Lock};
+use crate::os::{Access, Directory, Entry, EntryKind, File, Lock, check_name};
 
 /// An open directory.
 #[derive(Debug)]
@@ -49,26 +49,18 @@ impl RealDirectory {
         Ok(RealDirectory { fd, path: path.to_path_buf() })
     }
 
-    /// `name` as one path component.
-    fn component(&self, name: &str) -> Result<CString> {
-        if name.is_empty() || name == "." || name == ".." || name.contains('/') {
-            return Err(Error::InvalidArgument(format!("{name:?} is not a file name")));
-        }
-        c_string(name.as_bytes())
-    }
-
     fn display(&self, name: &str) -> String {
         self.path.join(name).display().to_string()
     }
 
     fn open_file(&self, name: &str, operation: &'static str, flags: i32) -> Result<RealFile> {
-        let c_name = self.component(name)?;
+        let name_bytes = c_name(name)?;
         // O_NONBLOCK keeps a FIFO from blocking the open; it means nothing for a regular file.
         let flags = flags | libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
         // SAFETY: the name is NUL-terminated, the descriptor is open, and the mode is an unsigned int
         // as the variadic argument demands.
         let fd = retry(|| unsafe {
-            libc::openat(self.fd.as_raw_fd(), c_name.as_ptr(), flags, 0o600 as libc::c_uint)
+            libc::openat(self.fd.as_raw_fd(), name_bytes.as_ptr(), flags, 0o600 as libc::c_uint)
         })
         .map_err(|errno| match errno {
             libc::ELOOP => self.not_a_store(name, "it is a symbolic link; a store's files are never links"),
@@ -164,7 +156,7 @@ impl Directory for RealDirectory {
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
-        let (c_from, c_to) = (self.component(from)?, self.component(to)?);
+        let (c_from, c_to) = (c_name(from)?, c_name(to)?);
         let fd = self.fd.as_raw_fd();
         // SAFETY: both names are NUL-terminated and the descriptor is open.
         retry(|| unsafe { libc::renameat(fd, c_from.as_ptr(), fd, c_to.as_ptr()) })
@@ -173,9 +165,9 @@ impl Directory for RealDirectory {
     }
 
     fn unlink(&self, name: &str) -> Result<()> {
-        let c_name = self.component(name)?;
+        let name_bytes = c_name(name)?;
         // SAFETY: the name is NUL-terminated and the descriptor is open.
-        retry(|| unsafe { libc::unlinkat(self.fd.as_raw_fd(), c_name.as_ptr(), 0) })
+        retry(|| unsafe { libc::unlinkat(self.fd.as_raw_fd(), name_bytes.as_ptr(), 0) })
             .map_err(|errno| Error::os("unlink", self.display(name), errno))?;
         Ok(())
     }
@@ -209,6 +201,12 @@ impl RealDirectory {
             Err(errno) => Err(Error::os("stat", self.display(&name.to_string_lossy()), errno)),
         }
     }
+}
+
+/// `name`, a single path component, for the kernel.
+fn c_name(name: &str) -> Result<CString> {
+    check_name(name)?;
+    c_string(name.as_bytes())
 }
 
 /// An open directory stream.

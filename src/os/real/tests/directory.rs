@@ -96,7 +96,8 @@ fn links_directories_and_pipes_are_refused() {
     let (temp, directory) = scratch();
     let at = |name: &str| temp.path().join("store").join(name);
     std::fs::write(temp.path().join("outside"), b"secret").unwrap();
-    symlink(temp.path().join("outside"), at("symbolic")).unwrap();
+    std::fs::write(temp.path().join("target"), b"of the link").unwrap();
+    symlink(temp.path().join("target"), at("symbolic")).unwrap();
     std::fs::hard_link(temp.path().join("outside"), at("hard")).unwrap();
     std::fs::create_dir(at("directory")).unwrap();
     let pipe = c_string(at("pipe").to_str().unwrap().as_bytes()).unwrap();

@@ -53,6 +53,19 @@ fn allocate_sets_the_length_takes_space_and_reads_as_zeros() {
 }
 
 #[test]
+fn a_failed_allocation_gives_back_what_it_took() {
+    // Other file systems clean up themselves; ext4 leaves the file grown over all the space there is.
+    let Some(disk) = SmallDisk::mount_ext4() else { return };
+    let directory = RealOs::new().open_directory(disk.0.path(), false).unwrap();
+    let file = directory.create("file").unwrap();
+    file.write_at(b"kept", 0).unwrap();
+    let error = file.allocate(64 * MIB).unwrap_err();
+    assert!(matches!(error, Error::NoSpace { errno: libc::ENOSPC, .. }), "{error:?}");
+    assert_eq!(file.size().unwrap(), 4);
+    directory.create("other").unwrap().allocate(4 * MIB).unwrap();
+}
+
+#[test]
 fn a_full_disk_is_an_error_that_leaves_length_and_space() {
     let Some(disk) = SmallDisk::mount("tmpfs", "size=4m") else { return };
     let directory = RealOs::new().open_directory(&disk.0.path().join("store"), true).unwrap();

@@ -69,6 +69,32 @@ impl SmallDisk {
     }
 }
 
+impl SmallDisk {
+    /// An ext4 file system of 16 MiB in a file.
+    fn mount_ext4() -> Option<SmallDisk> {
+        let temp = tempfile::tempdir().unwrap();
+        let image = tempfile::NamedTempFile::new().unwrap();
+        image.as_file().set_len(16 * MIB).unwrap();
+        let run = |program: &str, args: &[&std::ffi::OsStr]| {
+            let output = Command::new(program).args(args).output();
+            match output {
+                Ok(output) if output.status.success() => true,
+                Ok(output) => {
+                    println!("skipped: {program}: {}", String::from_utf8_lossy(&output.stderr).trim());
+                    false
+                }
+                Err(error) => {
+                    println!("skipped: {program}: {error}");
+                    false
+                }
+            }
+        };
+        let done = run("mkfs.ext4", &["-q".as_ref(), image.path().as_ref()])
+            && run("mount", &["-o".as_ref(), "loop".as_ref(), image.path().as_ref(), temp.path().as_ref()]);
+        done.then_some(SmallDisk(temp))
+    }
+}
+
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let path = c_string(self.0.path().to_str().unwrap().as_bytes()).unwrap();

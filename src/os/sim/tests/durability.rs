@@ -202,6 +202,22 @@ fn a_failed_sync_covers_nothing_and_no_later_one_makes_up_for_it() {
 }
 
 #[test]
+fn a_failed_sync_does_not_make_the_length_durable_either() {
+    for (call, metadata) in [(Call::SyncData, false), (Call::SyncAll, true)] {
+        let (os, directory) = disk();
+        let file = durable_file(&directory, "f", b"");
+        file.write_at(b"x", 0).unwrap();
+        os.set_fault(Some(Fault::nth(1, libc::EIO).on(call))).unwrap();
+        if metadata {
+            file.sync_all().unwrap_err()
+        } else {
+            file.sync_data().unwrap_err()
+        };
+        assert_eq!(outcomes(&os, "f", &power_losses()), BTreeSet::from([some(b""), some(b"\0"), some(b"x")]));
+    }
+}
+
+#[test]
 fn a_lost_write_never_comes_over_a_later_durable_one() {
     let (os, directory) = disk();
     let file = durable_file(&directory, "f", b"old");

@@ -72,11 +72,11 @@ fn damage_of(answer: Result<ImportReport, Error>) -> (u64, String) {
 fn the_demo_file_is_what_its_generator_writes() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/legacy/demo.bin");
     let made = go_file::demo().bytes;
-    if std::env::var_os("TINYSTOREDB_BLESS").is_some() {
+    if std::env::var_os("TSTORE_BLESS").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &made).unwrap();
     }
-    assert!(std::fs::read(&path).unwrap() == made, "run this test with TINYSTOREDB_BLESS=1 to rewrite it");
+    assert!(std::fs::read(&path).unwrap() == made, "run this test with TSTORE_BLESS=1 to rewrite it");
     let bench = Bench::new();
     assert_eq!(import_go(&bench.store, &path, CAREFUL, &mut |_| true).unwrap(), report(201, 200, 1, 0));
     assert_eq!(bench.store.get_string(b"town/Alderbridge/population").unwrap().as_deref(), Some("900"));
@@ -415,7 +415,7 @@ fn no_byte_is_imported_that_was_not_checked() {
 /// The folder with files that the Go store wrote itself, next to the checkout.
 fn legacy() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/legacy");
-    let folder = std::env::var_os("TINYSTOREDB_LEGACY_DIR").map_or(beside, PathBuf::from);
+    let folder = std::env::var_os("TSTORE_LEGACY_DIR").map_or(beside, PathBuf::from);
     if folder.is_dir() {
         return Some(folder);
     }

@@ -101,6 +101,35 @@ fn the_first_value_of_a_key_wins() {
 }
 
 #[test]
+fn the_first_value_wins_while_others_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path().join("db"), &Options::default()).unwrap();
+    let mut file = GoFile::default();
+    for number in 0..2000u32 {
+        file.pair(&number.to_be_bytes(), b"first");
+        file.pair(&number.to_be_bytes(), b"second");
+    }
+    let path = directory.path().join("go.bin");
+    std::fs::write(&path, &file.bytes).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let report = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Each of these waits for the device, and what the import writes meanwhile waits with it.
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                store.put(b"other", b"").unwrap();
+            }
+        });
+        let report = import_go(&store, &path, CAREFUL, &mut |_| true);
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        report.unwrap()
+    });
+    assert_eq!(report, self::report(4000, 2000, 2000, 0));
+    for number in 0..2000u32 {
+        assert_eq!(&*store.get(&number.to_be_bytes()).unwrap().unwrap(), b"first");
+    }
+}
+
+#[test]
 fn keys_in_the_store_are_left_alone_unless_told_otherwise() {
     let file = GoFile::new(&[(b"a", b"file"), (b"b", b"file"), (b"a", b"later")]);
     let bench = Bench::new();

@@ -123,6 +123,10 @@ fn the_commands_are_what_they_are_said_to_be() {
     let shell = |line: &str, directory: &Path| {
         let mut shell = Command::new("sh");
         shell.args(["-ec", line]).current_dir(directory).env("PREFIX", prefix.path());
+        // Not as a part of the make that may be running this test.
+        for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL"] {
+            shell.env_remove(name);
+        }
         shell.env("CARGO", env!("CARGO")).env("CARGO_TARGET_DIR", target);
         shell.env("PKG_CONFIG_PATH", prefix.path().join("lib/pkgconfig"));
         run(&mut shell);

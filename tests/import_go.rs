@@ -72,11 +72,11 @@ fn damage_of(answer: Result<ImportReport, Error>) -> (u64, String) {
 fn the_demo_file_is_what_its_generator_writes() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/legacy/demo.bin");
     let made = go_file::demo().bytes;
-    if std::env::var_os("TINYSTOREDB_BLESS").is_some() {
+    if std::env::var_os("TSTORE_BLESS").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &made).unwrap();
     }
-    assert!(std::fs::read(&path).unwrap() == made, "run this test with TINYSTOREDB_BLESS=1 to rewrite it");
+    assert!(std::fs::read(&path).unwrap() == made, "run this test with TSTORE_BLESS=1 to rewrite it");
     let bench = Bench::new();
     assert_eq!(import_go(&bench.store, &path, CAREFUL, &mut |_| true).unwrap(), report(201, 200, 1, 0));
     assert_eq!(bench.store.get_string(b"town/Alderbridge/population").unwrap().as_deref(), Some("900"));
@@ -97,6 +97,35 @@ fn the_first_value_of_a_key_wins() {
         assert_eq!(bench.import(&file.bytes, options).unwrap(), report(5, 2, 3, 0));
         bench.store.delete(b"other").unwrap();
         assert_eq!(bench.contents(), expected);
+    }
+}
+
+#[test]
+fn the_first_value_wins_while_others_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path().join("db"), &Options::default()).unwrap();
+    let mut file = GoFile::default();
+    for number in 0..2000u32 {
+        file.pair(&number.to_be_bytes(), b"first");
+        file.pair(&number.to_be_bytes(), b"second");
+    }
+    let path = directory.path().join("go.bin");
+    std::fs::write(&path, &file.bytes).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let report = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Each of these waits for the device, and what the import writes meanwhile waits with it.
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                store.put(b"other", b"").unwrap();
+            }
+        });
+        let report = import_go(&store, &path, CAREFUL, &mut |_| true);
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        report.unwrap()
+    });
+    assert_eq!(report, self::report(4000, 2000, 2000, 0));
+    for number in 0..2000u32 {
+        assert_eq!(&*store.get(&number.to_be_bytes()).unwrap().unwrap(), b"first");
     }
 }
 
@@ -415,7 +444,7 @@ fn no_byte_is_imported_that_was_not_checked() {
 /// The folder with files that the Go store wrote itself, next to the checkout.
 fn legacy() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/legacy");
-    let folder = std::env::var_os("TINYSTOREDB_LEGACY_DIR").map_or(beside, PathBuf::from);
+    let folder = std::env::var_os("TSTORE_LEGACY_DIR").map_or(beside, PathBuf::from);
     if folder.is_dir() {
         return Some(folder);
     }

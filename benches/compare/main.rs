@@ -7,7 +7,7 @@
 //!
 //!     cargo bench --bench compare -- [--records N] [--dir DIRECTORY]
 //!
-//! or TINYSTOREDB_BENCH_RECORDS and TINYSTOREDB_BENCH_DIR. The default, 1,000,000 records in a temporary
+//! or TSTORE_BENCH_RECORDS and TSTORE_BENCH_DIR. The default, 1,000,000 records in a temporary
 //! directory under `target`, takes about a minute and 2 GiB of disk.
 
 mod durable;
@@ -50,8 +50,8 @@ fn main() -> ExitCode {
 
 fn settings() -> Result<Settings, String> {
     let variable = |name: &str| std::env::var(name).ok();
-    let mut records = variable("TINYSTOREDB_BENCH_RECORDS");
-    let mut directory = variable("TINYSTOREDB_BENCH_DIR");
+    let mut records = variable("TSTORE_BENCH_RECORDS");
+    let mut directory = variable("TSTORE_BENCH_DIR");
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {

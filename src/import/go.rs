@@ -6,11 +6,10 @@
 //!    what stands before the damage.
 //! 3. What was imported is on the device when the call returns, also when it returns an error.
 //!
-//! **Duplicate or there before?** Both are keys that are found in the store. Where the store was empty
-//! when the import began, each of them is a duplicate, and nothing needs to be remembered. Otherwise the
-//! import remembers a 128-bit keyed hash (SipHash, random key) of every key it met, about 40 bytes each;
-//! two of 10^9 keys share one with a probability below 10^-20, and the second of them would be counted as
-//! a duplicate.
+//! **Duplicate or there before?** Both are keys that are found in the store, and a pair just imported need
+//! not be visible yet where another thread waits for the device. So the import remembers a 128-bit keyed
+//! hash (SipHash, random key) of every key it met, 20 to 40 bytes each: of the order of the index itself.
+//! Two of 10^9 keys share one with a probability below 10^-20; the second would count as a duplicate.
 //!
 //! Callers: `import`.
 
@@ -39,7 +38,7 @@ const PREFIX_SIZE: u64 = 4;
 /// store. [`Error::Cancelled`] in the first half of the bytes means that nothing was changed; later, the
 /// pairs imported so far stay, and another import of the file takes up where this one ended. The same
 /// holds where a write fails, say for want of space. Other threads may use the store meanwhile; a key
-/// that one of them writes in the instant between the import's look and its write is overwritten.
+/// that one of them writes at the same instant may get the file's value.
 pub fn import_go(
     store: &Store,
     path: &Path,
@@ -101,18 +100,14 @@ fn import(
     overwrite: bool,
     report: &mut ImportReport,
 ) -> std::result::Result<(), Stop> {
-    let mut seen = if store.stats()?.records == 0 { None } else { Some(SeenKeys::default()) };
+    let mut seen = SeenKeys::default();
     let (mut key, mut value) = (Vec::new(), Vec::new());
     for _ in 0..report.pairs_read {
         read_member(reader, "key", KEY_SIZE_MAX, Some(&mut key))?;
         read_member(reader, "value", VALUE_SIZE_MAX, Some(&mut value))?;
-        let duplicate = match &mut seen {
-            None => store.exists(&key)?,
-            Some(seen) => !seen.insert(&key)?,
-        };
-        if duplicate {
+        if !seen.insert(&key)? {
             report.duplicates += 1;
-        } else if seen.is_some() && !overwrite && store.exists(&key)? {
+        } else if !overwrite && store.exists(&key)? {
             report.existing += 1;
         } else {
             let is_text = std::str::from_utf8(&value).is_ok();

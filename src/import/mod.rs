@@ -4,8 +4,8 @@
 //!    are there before anything is allocated, and no content makes the import panic.
 //! 2. A file is read twice. The first pass checks all of it and changes nothing; the second imports, and
 //!    accepts only bytes whose checksum the first pass has noted.
-//! 3. Memory is bounded by one key and one value, a 1 MiB buffer, 4 bytes for each MiB of the file, and,
-//!    where the store was not empty, about 40 bytes for each key (see `go`).
+//! 3. Memory is bounded by one key and one value, a 1 MiB buffer, 4 bytes for each MiB of the file, and 20
+//!    to 40 bytes for each key (see `go`).
 //!
 //! Callers: `ffi`, and Rust users.
 

@@ -85,7 +85,8 @@ pub(super) fn place(
             if old.append(byte, leaf) {
                 return Ok(());
             }
-            let kind = old.kind().larger().ok_or(Error::Internal("a node of 256 is full"))?;
+            // Larger, unless children were taken out of it.
+            let kind = Kind::for_children(old.children() + 1);
             let line = memory.allocate(tree, kind.class(), Purpose::Grow)?;
             let new = Node::new(&tree.arena, kind, line);
             new.clear(old.prefix(), Ref::from_word(old.terminator().load(Ordering::Relaxed)));

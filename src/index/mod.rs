@@ -33,6 +33,7 @@ mod remove;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod update;
 mod versions;
 mod writer;
 
@@ -40,7 +41,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::sync::Ordering;
-use crate::types::Position;
+use crate::types::{Lsn, Position};
 
 pub use cursor::LOOK_AHEAD;
 pub use versions::Versions;
@@ -56,6 +57,9 @@ const SIZE_MAX: u64 = 64 << 30;
 pub trait KeySource {
     /// The key of the record at `position`.
     fn key_at(&self, position: Position) -> Result<&[u8]>;
+
+    /// The LSN of the record at `position`. Asked for only by [`Writer::push_version`].
+    fn lsn_at(&self, position: Position) -> Result<Lsn>;
 
     /// The start of the record at `position` is needed soon.
     fn prefetch(&self, position: Position) {

@@ -9,15 +9,15 @@
 //! Invariants:
 //! 1. What readers see changes by one Release store: of a child or terminator word, or of word 0, which
 //!    brings a key byte and a child into use that were written before.
-//! 2. A key byte in use is never changed, nor given another child's place: a child is taken out by
-//!    copying the node. Only a node of 256 takes children out in place, as its places belong to bytes.
+//! 2. A place belongs to its key byte for as long as the node lives. A child is taken out by making its
+//!    word null; only a child for the same byte can come to that place again.
 //! 3. The prefix of a node that readers can reach is never changed.
 //! 4. Nothing in a block is relied on that was not written since it was allocated.
 //!
 //! Callers: the other files of `index`.
 
 use crate::index::arena::Arena;
-use crate::index::reference::{Kind, Ref, Target};
+use crate::index::reference::{Kind, Ref};
 use crate::sync::{AtomicU64, Ordering};
 
 const COUNT: usize = 0;
@@ -26,6 +26,8 @@ const PREFIX: usize = 2;
 const KEYS: usize = 3;
 /// First child word of a node of 256.
 const CHILDREN_256: usize = 8;
+/// How often a search for any leaf is begun again before the tree is taken for broken.
+const ATTEMPTS: usize = 1000;
 /// Bits of the count in word 0 of nodes of 4 and 11.
 const SMALL_COUNT: u64 = 15;
 
@@ -92,7 +94,7 @@ impl<'a> Node<'a> {
         self.kind
     }
 
-    /// Places in use. In a node of 256: children.
+    /// Places in use; in a node of 256, those whose word is not null.
     #[inline]
     pub(super) fn count(&self) -> usize {
         let word = self.word(COUNT).load(Ordering::Acquire);
@@ -155,6 +157,16 @@ impl<'a> Node<'a> {
             _ => (self.word(KEYS + index / 8).load(Ordering::Relaxed) >> (8 * (index % 8))) as u8,
         };
         (byte, self.word(children_at(self.kind) + index))
+    }
+
+    /// How many children there are: places in use whose word is not null.
+    pub(super) fn children(&self) -> usize {
+        if self.kind == Kind::N256 {
+            return self.count();
+        }
+        let mut children = 0;
+        self.for_each(|_, _| children += 1);
+        children
     }
 
     /// Calls `each` with every child, in no order.
@@ -324,13 +336,20 @@ fn bits_between(index: usize, low: u8, high: u8) -> u64 {
     (u64::MAX >> (63 - (high - low))) << (low - first)
 }
 
-/// A leaf or a list of versions below `reference`, which is not null, or null where a removal at this
-/// moment leaves none to be found.
-pub(super) fn any_leaf(arena: &Arena, mut reference: Ref) -> Ref {
-    while let Target::Node(_) = reference.target() {
-        reference = Node::at(arena, reference).map_or(Ref::NULL, |node| node.any());
+/// A leaf or a list of versions below `reference`, or null where there is none.
+pub(super) fn any_leaf(arena: &Arena, reference: Ref) -> Ref {
+    // A node always has one. But a reader that looks at place after place, while the writer fills those
+    // behind and empties those ahead, may have to look again.
+    for _ in 0..ATTEMPTS {
+        let mut found = reference;
+        while let Some(node) = Node::at(arena, found) {
+            found = node.any();
+        }
+        if !found.is_null() {
+            return found;
+        }
     }
-    reference
+    Ref::NULL
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

@@ -97,16 +97,9 @@ impl Kind {
         matches!(self, Kind::N256)
     }
 
-    /// The next larger kind.
-    pub(super) const fn larger(self) -> Option<Kind> {
-        match self {
-            Kind::N4 => Some(Kind::N11),
-            Kind::N11 => Some(Kind::N25),
-            Kind::N25 => Some(Kind::N54),
-            Kind::N54 => Some(Kind::N111),
-            Kind::N111 => Some(Kind::N256),
-            Kind::N256 => None,
-        }
+    /// The smallest kind with room for `children`.
+    pub(super) fn for_children(children: usize) -> Kind {
+        Kind::ALL.into_iter().find(|kind| kind.capacity() >= children).unwrap_or(Kind::N256)
     }
 
     /// The kind for a node of this kind that has shrunk to `children`: smaller only where some room is

@@ -1,4 +1,8 @@
-//! Taking a key out. Nodes shrink with what they hold, so that memory comes back.
+//! Taking a key out.
+//!
+//! The leaf's word becomes null, in place. Nodes shrink with what they hold, so that memory comes back:
+//! a node that fits a smaller kind is copied into one, and a node with only one thing left is replaced
+//! by it.
 //!
 //! Callers: the store, through [`Writer`]; `update`.
 
@@ -17,7 +21,7 @@ use crate::types::Position;
 impl Writer {
     /// Takes `key` out, with all its versions, and returns the position of its record, if it was there.
     ///
-    /// Errors: `NoMemory` (removing copies nodes too; some memory is kept back for it), or what `keys`
+    /// Errors: `NoMemory` (rarely: some memory is kept back for removals), or what `keys`
     /// answers. The index is as it was then.
     pub fn remove(&mut self, key: &[u8], keys: &impl KeySource) -> Result<Option<Position>> {
         let Writer { tree, memory } = self;
@@ -55,31 +59,33 @@ pub(super) fn detach(
 fn detach_from(tree: &Tree, memory: &mut Memory, slot: &AtomicU64, owner: Owner<'_>) -> Result<()> {
     let node = Node::at(&tree.arena, owner.node).ok_or(Error::Internal("a node is not one"))?;
     let terminator = Ref::from_word(node.terminator().load(Ordering::Relaxed));
-    let children = node.count() - usize::from(owner.byte.is_some());
+    let children = node.children() - usize::from(owner.byte.is_some());
     let others = children + usize::from(owner.byte.is_some() && !terminator.is_null());
     debug_assert!(others > 0, "a node with one leaf");
     if others == 1 {
         return collapse(tree, memory, &node, owner);
     }
-    let Some(byte) = owner.byte else {
-        slot.store(Ref::NULL.to_word(), Ordering::Release);
-        return Ok(());
-    };
     let kind = node.kind().shrunk_to(children);
-    if kind == Kind::N256 {
-        node.set_child(byte, Ref::NULL);
+    // Without memory for a smaller copy the node stays as large as it is.
+    if let Some(byte) = owner.byte
+        && kind != node.kind()
+        && let Ok(line) = memory.allocate(tree, kind.class(), Purpose::Shrink)
+    {
+        let copy = Node::new(&tree.arena, kind, line);
+        copy.clear(node.prefix(), terminator);
+        if !copy.append_all(&node, Some(byte)) {
+            memory.give_back(tree, line, kind.class());
+            return Err(Error::Internal("a node that shrinks has too many children"));
+        }
+        let copy = Ref::node(kind, owner.node.prefix_length(), line);
+        owner.slot.store(copy.to_word(), Ordering::Release);
+        memory.retire(tree, owner.node);
         return Ok(());
     }
-    let line = memory.allocate(tree, kind.class(), Purpose::Shrink)?;
-    let copy = Node::new(&tree.arena, kind, line);
-    copy.clear(node.prefix(), terminator);
-    if !copy.append_all(&node, Some(byte)) {
-        memory.give_back(tree, line, kind.class());
-        return Err(Error::Internal("a node that shrinks has too many children"));
+    match owner.byte {
+        Some(byte) if node.kind() == Kind::N256 => node.set_child(byte, Ref::NULL),
+        _ => slot.store(Ref::NULL.to_word(), Ordering::Release),
     }
-    let copy = Ref::node(kind, owner.node.prefix_length(), line);
-    owner.slot.store(copy.to_word(), Ordering::Release);
-    memory.retire(tree, owner.node);
     Ok(())
 }
 

@@ -1,10 +1,19 @@
 //! The index against a sorted map, with the keys that are hardest for a radix tree.
 
+#[cfg(not(any(loom, shuttle)))]
+mod bench;
+#[cfg(loom)]
+mod loom;
+#[cfg(not(any(loom, shuttle)))]
 mod model;
+#[cfg(not(any(loom, shuttle)))]
+mod threads;
+#[cfg(not(any(loom, shuttle)))]
+mod versions;
 
 use crate::error::{Error, Result};
 use crate::index::KeySource;
-use crate::types::Position;
+use crate::types::{Lsn, Position};
 
 /// A small generator: the same numbers for the same seed, everywhere.
 pub(super) struct Random(u64);
@@ -22,7 +31,7 @@ impl Random {
     }
 
     pub(super) fn below(&mut self, bound: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 }
 
@@ -47,5 +56,10 @@ impl Records {
 impl KeySource for Records {
     fn key_at(&self, position: Position) -> Result<&[u8]> {
         self.keys.get(position.to_units() as usize).map(|key| &**key).ok_or(Error::Internal("no such record"))
+    }
+
+    /// Records are numbered from 1 on.
+    fn lsn_at(&self, position: Position) -> Result<Lsn> {
+        Ok(position.to_units() + 1)
     }
 }

@@ -14,7 +14,7 @@ use crate::index::KeySource;
 use crate::index::arena::Arena;
 use crate::index::node::{Node, any_leaf};
 use crate::index::pins::Pins;
-use crate::index::reference::{Fingerprint, Ref, Target};
+use crate::index::reference::{Fingerprint, Kind, Ref, Target};
 use crate::index::versions::newest_position;
 use crate::sync::{AtomicU64, Ordering};
 use crate::types::Position;
@@ -109,6 +109,9 @@ impl Tree {
         let mut current = Ref::from_word(self.root.load(Ordering::Acquire));
         let mut depth = 0;
         while let Some(node) = Node::at(&self.arena, current) {
+            if node.kind() == Kind::N11 {
+                self.arena.prefetch(current.line() + 1);
+            }
             depth += current.prefix_length();
             current = match self.step(&node, key, depth) {
                 Some(word) => Ref::from_word(word.load(Ordering::Acquire)),
@@ -192,10 +195,10 @@ impl Tree {
             owner = Some(Owner { slot, node: current, byte });
             slot = match byte {
                 None => node.terminator(),
-                // In a node of 256 a null child is a place that is not in use.
-                Some(byte) => match node.child(byte).filter(|word| word.load(Ordering::Relaxed) != 0) {
-                    Some(word) => word,
-                    None => return Ok(Spot::NoPlace { slot, node: current, byte }),
+                Some(byte) => match node.child(byte) {
+                    // In a node of 256 a null word is a place that is not in use.
+                    Some(word) if node.kind() != Kind::N256 || word.load(Ordering::Relaxed) != 0 => word,
+                    _ => return Ok(Spot::NoPlace { slot, node: current, byte }),
                 },
             };
             depth += 1;

@@ -11,11 +11,11 @@
 //! Callers: the other files of `index`; [`Versions`] is handed to the store.
 
 use crate::index::arena::{Arena, SizeClass};
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 use crate::types::{Lsn, Position};
 
 pub(super) const HEADER_WORDS: usize = 2;
-pub(super) const CLASS_SHIFT: u32 = 32;
+const CLASS_SHIFT: u32 = 32;
 const DELETED: u64 = 1 << 63;
 
 /// One version of a key.
@@ -64,24 +64,44 @@ impl<'p> Versions<'p> {
     }
 }
 
-impl Iterator for Versions<'_> {
-    type Item = Version;
-
-    fn next(&mut self) -> Option<Version> {
+impl<'p> Versions<'p> {
+    /// The next version, and the word that holds its position.
+    pub(super) fn next_with_word(&mut self) -> Option<(Version, &'p AtomicU64)> {
         while self.line != 0 {
             let (count, _, next) = header(self.arena, self.line);
             if self.index < count {
                 let word = HEADER_WORDS + 2 * self.index;
                 self.index += 1;
                 let lsn = self.arena.word(self.line, word).load(Ordering::Relaxed);
-                let position = self.arena.word(self.line, word + 1).load(Ordering::Acquire);
+                let word = self.arena.word(self.line, word + 1);
+                let position = word.load(Ordering::Acquire);
                 let deleted = position & DELETED != 0;
-                return Some(Version { lsn, position: Position::from_units(position), deleted });
+                return Some((Version { lsn, position: Position::from_units(position), deleted }, word));
             }
             self.line = next;
             self.index = 0;
         }
         None
+    }
+}
+
+impl Iterator for Versions<'_> {
+    type Item = Version;
+
+    fn next(&mut self) -> Option<Version> {
+        self.next_with_word().map(|(version, _)| version)
+    }
+}
+
+/// Fills an allocated block of `class` with `versions`, which are followed by those in the block `next`.
+pub(super) fn write_block(arena: &Arena, line: u32, class: SizeClass, versions: &[Version], next: u32) {
+    let header = versions.len() as u64 | u64::from(class.number()) << CLASS_SHIFT;
+    arena.word(line, 0).store(header, Ordering::Relaxed);
+    arena.word(line, 1).store(u64::from(next), Ordering::Relaxed);
+    for (index, version) in versions.iter().enumerate() {
+        let word = HEADER_WORDS + 2 * index;
+        arena.word(line, word).store(version.lsn, Ordering::Relaxed);
+        arena.word(line, word + 1).store(version.to_word(), Ordering::Relaxed);
     }
 }
 

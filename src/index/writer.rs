@@ -76,6 +76,11 @@ impl Writer {
         self.memory.publish(&self.tree);
     }
 
+    /// Bytes taken out of the tree that wait for readers to leave.
+    pub fn waiting_bytes(&self) -> u64 {
+        self.memory.retired_bytes
+    }
+
     /// Marks this moment: once [`Index::is_past`](super::Index::is_past) says so, no reader can still
     /// hold a position that was taken out of the index before it.
     pub fn mark(&mut self) -> Mark {

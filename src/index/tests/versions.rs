@@ -1,0 +1,198 @@
+//! Several versions of a key, against a full history.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use super::{Random, Records};
+use crate::index::{Direction, Found, Index, Version, Writer};
+use crate::types::{Lsn, Position};
+
+/// An index with snapshots, and everything that was ever written, by key.
+struct History {
+    index: Index,
+    writer: Writer,
+    records: Records,
+    all: BTreeMap<Vec<u8>, Vec<Version>>,
+    snapshots: BTreeSet<Lsn>,
+    last: Lsn,
+    /// Versions that the index holds, as told by what it took and what it gave back.
+    held: i64,
+}
+
+impl History {
+    fn new() -> History {
+        let (index, writer) = Index::new().unwrap();
+        let (all, snapshots) = (BTreeMap::new(), BTreeSet::new());
+        History { index, writer, records: Records::default(), all, snapshots, last: 0, held: 0 }
+    }
+
+    fn write(&mut self, key: &[u8], deleted: bool) {
+        let position = self.records.append(key);
+        let version = Version { lsn: self.last + 1, position, deleted };
+        let before = self.newest_in_index(key);
+        let (snapshots, held) = (&self.snapshots, &mut self.held);
+        // A batch is visible after it is applied: what readers see is the state before.
+        let needed = |older: Lsn, newer: Lsn| snapshots.range(older..newer).next().is_some();
+        let mut released = 0;
+        self.writer.push_version(key, version, &self.records, needed, |_| released += 1).unwrap();
+        self.last += 1;
+        self.all.entry(key.to_vec()).or_default().push(version);
+        *held -= released;
+        if !(deleted && before.is_none()) && self.newest_in_index(key) == Some(version.position) {
+            self.held += 1;
+        }
+    }
+
+    fn newest_in_index(&self, key: &[u8]) -> Option<Position> {
+        match self.index.pin().unwrap().find(key) {
+            Found::None => None,
+            Found::One(position) => (self.records.key(position) == key).then_some(position),
+            Found::Many(mut versions) => {
+                let position = versions.next().unwrap().position;
+                (self.records.key(position) == key).then_some(position)
+            }
+        }
+    }
+
+    fn prune(&mut self, key: &[u8]) {
+        let snapshots = &self.snapshots;
+        let needed = |older: Lsn, newer: Lsn| snapshots.range(older..newer).next().is_some();
+        let held = &mut self.held;
+        self.writer.prune_versions(key, &self.records, needed, |_| *held -= 1).unwrap();
+    }
+
+    fn expected(&self, key: &[u8], at: Lsn) -> Option<Position> {
+        let version = self.all.get(key)?.iter().rev().find(|version| version.lsn <= at)?;
+        (!version.deleted).then_some(version.position)
+    }
+
+    fn at(&self, key: &[u8], at: Lsn) -> Option<Position> {
+        let pin = self.index.pin().unwrap();
+        match pin.find(key) {
+            Found::None => None,
+            Found::One(position) => {
+                (self.records.key(position) == key && position.to_units() < at).then_some(position)
+            }
+            Found::Many(versions) => {
+                let found = versions.at(at).filter(|version| !version.deleted)?;
+                (self.records.key(found.position) == key).then_some(found.position)
+            }
+        }
+    }
+
+    fn check(&self) {
+        let views: Vec<Lsn> = self.snapshots.iter().copied().chain([self.last]).collect();
+        for at in views {
+            for key in self.all.keys() {
+                assert_eq!(self.at(key, at), self.expected(key, at), "{key:?} at {at}");
+            }
+            let expected: Vec<Position> = self.all.keys().filter_map(|key| self.expected(key, at)).collect();
+            let pin = self.index.pin().unwrap();
+            let mut found = Vec::new();
+            pin.range(Bound::Unbounded, Direction::Forward, at, usize::MAX, &mut found, &self.records)
+                .unwrap();
+            found.retain(|position| position.to_units() < at);
+            assert_eq!(found, expected, "at {at}");
+        }
+        let mut held = 0;
+        for key in self.all.keys() {
+            if let Found::Many(versions) = self.index.pin().unwrap().find(key) {
+                let lsns: Vec<Lsn> = versions.map(|version| version.lsn).collect();
+                assert!(lsns.is_sorted_by(|newer, older| newer > older) && lsns.len() > 1);
+                held += lsns.len() as i64;
+            } else if self.newest_in_index(key).is_some() {
+                held += 1;
+            }
+        }
+        assert_eq!(held, self.held, "every version that left the index is told of, once");
+    }
+}
+
+#[test]
+fn every_snapshot_sees_its_own_moment() {
+    for seed in 1..=6 {
+        println!("seed {seed}");
+        let mut random = Random::new(seed);
+        let mut history = History::new();
+        for step in 0..1500 {
+            let key = format!("key{}", random.below(12)).into_bytes();
+            history.write(&key, random.below(3) == 0);
+            match random.below(12) {
+                0 => {
+                    history.snapshots.insert(history.last);
+                }
+                1 if !history.snapshots.is_empty() => {
+                    let chosen = random.below(history.snapshots.len() as u64) as usize;
+                    let lsn = *history.snapshots.iter().nth(chosen).unwrap();
+                    history.snapshots.remove(&lsn);
+                }
+                2 => history.prune(&key),
+                _ => {}
+            }
+            if step % 25 == 0 {
+                history.check();
+            }
+        }
+        history.snapshots.clear();
+        for key in history.all.keys().cloned().collect::<Vec<_>>() {
+            history.prune(&key);
+        }
+        history.check();
+        let keys: Vec<Vec<u8>> = history.all.keys().cloned().collect();
+        for key in keys {
+            history.write(&key, true);
+        }
+        assert_eq!(history.held, 0);
+        history.writer.reclaim();
+        assert_eq!(history.index.memory().live_bytes, 0);
+    }
+}
+
+/// More versions than one block holds.
+#[test]
+fn a_key_with_a_thousand_versions_keeps_them_all() {
+    let mut history = History::new();
+    for _ in 0..1000 {
+        history.write(b"key", false);
+        history.snapshots.insert(history.last);
+    }
+    history.check();
+    let keep: Vec<Lsn> = history.snapshots.iter().copied().filter(|lsn| lsn % 7 == 0).collect();
+    history.snapshots = keep.into_iter().collect();
+    history.prune(b"key");
+    history.check();
+    history.snapshots.clear();
+    history.prune(b"key");
+    assert_eq!(history.held, 1);
+    history.writer.reclaim();
+    assert_eq!(history.index.memory().live_bytes, 0);
+}
+
+#[test]
+fn a_record_that_moved_is_found_at_its_new_place_and_only_then() {
+    let mut history = History::new();
+    history.write(b"one", false);
+    let one = history.newest_in_index(b"one").unwrap();
+    let moved = history.records.append(b"one");
+    assert!(!history.writer.replace_position(b"one", moved, one));
+    assert!(!history.writer.replace_position(b"other", one, moved));
+    assert!(history.writer.replace_position(b"one", one, moved));
+    assert!(!history.writer.replace_position(b"one", one, moved));
+    assert_eq!(history.newest_in_index(b"one"), Some(moved));
+
+    history.last = 2;
+    for _ in 0..3 {
+        history.write(b"many", false);
+        history.snapshots.insert(history.last);
+    }
+    history.write(b"many", true);
+    let old = history.all[&b"many"[..]][1];
+    let moved = history.records.append(b"many");
+    assert!(history.writer.replace_position(b"many", old.position, moved));
+    assert!(!history.writer.replace_position(b"many", old.position, moved));
+    assert_eq!(history.at(b"many", old.lsn), Some(moved));
+    assert_eq!(history.at(b"many", old.lsn - 1), history.expected(b"many", old.lsn - 1));
+    let pin = history.index.pin().unwrap();
+    let Found::Many(versions) = pin.find(b"many") else { panic!("one version") };
+    assert_eq!(versions.filter(|version| version.deleted).count(), 1);
+}

@@ -1,0 +1,220 @@
+//! Changing what a key's leaf says: a new version beside the old ones, fewer versions, another place.
+//!
+//! Older versions are kept for snapshots only. The store says which: a version made at `older` and
+//! followed by one made at `newer` is needed while there is a snapshot, or a state that readers see, at
+//! an LSN from `older` on and below `newer`. So a key has at most one version more than there are
+//! snapshots.
+//!
+//! Callers: the store, through [`Writer`].
+
+use crate::error::{Error, Result};
+use crate::index::KeySource;
+use crate::index::arena::{Purpose, SizeClass};
+use crate::index::insert::place;
+use crate::index::reference::{Fingerprint, Ref, Target};
+use crate::index::remove::detach;
+use crate::index::tree::{Owner, Spot, Tree};
+use crate::index::versions::{HEADER_WORDS, Version, Versions, header, write_block};
+use crate::index::writer::{Memory, Writer};
+use crate::sync::{AtomicU64, Ordering};
+use crate::types::{Lsn, Position};
+
+/// Versions in the largest block.
+const BLOCK_VERSIONS_MAX: usize = (SizeClass::LARGEST.words() - HEADER_WORDS) / 2;
+
+impl Writer {
+    /// Makes `version`, which is newer than all others, the newest one of `key`, and keeps those older
+    /// ones for which `needed(older, newer)` says so. Calls `released` with each version that is no
+    /// longer in the index, after the change is visible. A deletion that nothing older follows is not
+    /// kept: the key is taken out, or stays out.
+    ///
+    /// Errors: `NoMemory`, or what `keys` answers. The index is as it was then.
+    pub fn push_version(
+        &mut self,
+        key: &[u8],
+        version: Version,
+        keys: &impl KeySource,
+        needed: impl FnMut(Lsn, Lsn) -> bool,
+        released: impl FnMut(Version),
+    ) -> Result<()> {
+        let Writer { tree, memory } = self;
+        let tree: &Tree = tree;
+        let fingerprint = Fingerprint::of(key);
+        memory.prepare(tree, 0)?;
+        match tree.locate(key, fingerprint, keys)? {
+            Spot::Found { slot, found, owner } => {
+                let old = versions_of(tree, found, keys)?;
+                let place = Place { slot, found, owner, fingerprint };
+                settle(tree, memory, place, Some(version), &old, needed, released)?;
+            }
+            _ if version.deleted => {}
+            spot => {
+                place(tree, memory, spot, key, Ref::leaf(fingerprint, version.position))?;
+                memory.key_added();
+            }
+        }
+        memory.publish(tree);
+        Ok(())
+    }
+
+    /// Forgets the older versions of `key` that are no longer needed, as [`Writer::push_version`] does;
+    /// the newest one stays, unless it is a deletion that nothing older follows.
+    ///
+    /// Errors: `NoMemory`, or what `keys` answers. The index is as it was then.
+    pub fn prune_versions(
+        &mut self,
+        key: &[u8],
+        keys: &impl KeySource,
+        needed: impl FnMut(Lsn, Lsn) -> bool,
+        released: impl FnMut(Version),
+    ) -> Result<()> {
+        let Writer { tree, memory } = self;
+        let tree: &Tree = tree;
+        let fingerprint = Fingerprint::of(key);
+        memory.prepare(tree, 0)?;
+        if let Spot::Found { slot, found, owner } = tree.locate(key, fingerprint, keys)?
+            && matches!(found.target(), Target::Versions(_))
+        {
+            let old = versions_of(tree, found, keys)?;
+            let place = Place { slot, found, owner, fingerprint };
+            settle(tree, memory, place, None, &old, needed, released)?;
+            memory.publish(tree);
+        }
+        Ok(())
+    }
+
+    /// Says that the record of `key` at `old`, its only version or one of many, has moved to `new`.
+    /// False, and nothing is changed, where the index does not lead to `old` any more.
+    pub fn replace_position(&mut self, key: &[u8], old: Position, new: Position) -> bool {
+        let fingerprint = Fingerprint::of(key);
+        let Some((slot, found, _)) = self.tree.candidate(key, fingerprint) else { return false };
+        // A position is that of one record, so of one key: no need to compare keys.
+        match found.target() {
+            Target::Leaf(position) if position == old => {
+                slot.store(Ref::leaf(fingerprint, new).to_word(), Ordering::Release);
+                true
+            }
+            Target::Versions(line) => {
+                let mut versions = Versions::new(&self.tree.arena, line);
+                while let Some((version, word)) = versions.next_with_word() {
+                    if version.position == old {
+                        word.store(Version { position: new, ..version }.to_word(), Ordering::Release);
+                        return true;
+                    }
+                }
+                false
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Where a key's leaf or list is.
+struct Place<'t> {
+    slot: &'t AtomicU64,
+    found: Ref,
+    owner: Option<Owner<'t>>,
+    fingerprint: Fingerprint,
+}
+
+/// The versions that a key has now, newest first.
+fn versions_of(tree: &Tree, found: Ref, keys: &impl KeySource) -> Result<Vec<Version>> {
+    let mut versions = Vec::new();
+    match found.target() {
+        Target::Leaf(position) => {
+            let lsn = keys.lsn_at(position)?;
+            push(&mut versions, Version { lsn, position, deleted: false })?;
+        }
+        Target::Versions(line) => {
+            for version in Versions::new(&tree.arena, line) {
+                push(&mut versions, version)?;
+            }
+        }
+        _ => return Err(Error::Internal("a leaf of the index is not one")),
+    }
+    Ok(versions)
+}
+
+fn push(versions: &mut Vec<Version>, version: Version) -> Result<()> {
+    versions.try_reserve(1).map_err(|_| Error::NoMemory("the versions of a key"))?;
+    versions.push(version);
+    Ok(())
+}
+
+/// Replaces a key's versions `old` by `newest`, if given, and those of the old ones that are needed.
+fn settle(
+    tree: &Tree,
+    memory: &mut Memory,
+    place: Place<'_>,
+    newest: Option<Version>,
+    old: &[Version],
+    mut needed: impl FnMut(Lsn, Lsn) -> bool,
+    mut released: impl FnMut(Version),
+) -> Result<()> {
+    let mut kept = Vec::new();
+    let mut newer: Option<Lsn> = None;
+    for version in newest.iter().chain(old) {
+        if newer.is_none_or(|newer| needed(version.lsn, newer)) {
+            push(&mut kept, *version)?;
+        }
+        newer = Some(version.lsn);
+    }
+    // A deletion with nothing before it is the same as nothing.
+    while kept.last().is_some_and(|version| version.deleted) {
+        kept.pop();
+    }
+    if newest.is_none() && kept.len() == old.len() {
+        return Ok(());
+    }
+    let blocks = match place.found.target() {
+        Target::Versions(line) => Versions::blocks(&tree.arena, line),
+        _ => 0,
+    };
+    memory.prepare(tree, blocks + 2)?;
+    let new = match kept.as_slice() {
+        [] => {
+            detach(tree, memory, place.slot, place.found, place.owner)?;
+            Ref::NULL
+        }
+        [only] => Ref::leaf(place.fingerprint, only.position),
+        many => {
+            let purpose = if newest.is_some() { Purpose::Grow } else { Purpose::Shrink };
+            Ref::versions(place.fingerprint, write_list(tree, memory, many, purpose)?)
+        }
+    };
+    if !new.is_null() {
+        place.slot.store(new.to_word(), Ordering::Release);
+        memory.retire(tree, place.found);
+    }
+    let new_ones = usize::from(newest.is_some());
+    let mut kept = kept.iter().skip(new_ones).peekable();
+    for version in old {
+        if kept.next_if_eq(&version).is_none() {
+            released(*version);
+        }
+    }
+    Ok(())
+}
+
+/// A new list of `versions`, not published yet.
+fn write_list(tree: &Tree, memory: &mut Memory, versions: &[Version], purpose: Purpose) -> Result<u32> {
+    let mut next = 0;
+    for chunk in versions.rchunks(BLOCK_VERSIONS_MAX) {
+        let class = SizeClass::for_words(HEADER_WORDS + 2 * chunk.len());
+        match memory.allocate(tree, class, purpose) {
+            Ok(line) => {
+                write_block(&tree.arena, line, class, chunk, next);
+                next = line;
+            }
+            Err(error) => {
+                while next != 0 {
+                    let (_, class, older) = header(&tree.arena, next);
+                    memory.give_back(tree, next, class);
+                    next = older;
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(next)
+}

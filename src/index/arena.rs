@@ -283,6 +283,12 @@ impl Allocator {
         Ok(line)
     }
 
+    /// Sees to it that blocks of `lines` in all can be allocated without asking the system for more.
+    pub(super) fn ensure(&mut self, arena: &Arena, lines: u32) -> Result<()> {
+        let room = self.committed - self.next.min(self.committed);
+        if room < lines { self.commit(arena, lines - room) } else { Ok(()) }
+    }
+
     /// Takes back a block that no reader can reach (invariant 4).
     pub(super) fn free(&mut self, arena: &Arena, line: u32, class: SizeClass) {
         self.used_lines = self.used_lines.saturating_sub(class.lines());

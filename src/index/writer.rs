@@ -28,6 +28,9 @@ const RECLAIM_EVERY: usize = 1;
 /// Most blocks that one change of a key without versions retires.
 const RETIRED_BY_A_CHANGE: usize = 4;
 
+/// Most lines that one change of a key takes: two of the largest blocks.
+const LINES_OF_A_CHANGE: u32 = 2 * SizeClass::LARGEST.lines();
+
 /// The one that may change the index.
 #[derive(Debug)]
 pub struct Writer {
@@ -81,6 +84,14 @@ impl Writer {
         self.memory.retired_bytes
     }
 
+    /// Sees to it that the next `changes` changes have the memory they need, so that they cannot fail for
+    /// want of it. Error: `NoMemory`.
+    pub fn reserve(&mut self, changes: usize) -> Result<()> {
+        let lines = u32::try_from(changes).ok().and_then(|changes| changes.checked_mul(LINES_OF_A_CHANGE));
+        self.memory.prepare(&self.tree, changes.saturating_mul(RETIRED_BY_A_CHANGE))?;
+        self.memory.ensure(&self.tree, lines.ok_or(Error::NoMemory("the index"))?)
+    }
+
     /// Marks this moment: once [`Index::is_past`](super::Index::is_past) says so, no reader can still
     /// hold a position that was taken out of the index before it.
     pub fn mark(&mut self) -> Mark {
@@ -99,6 +110,10 @@ impl Memory {
         self.retired
             .try_reserve(blocks.max(RETIRED_BY_A_CHANGE))
             .map_err(|_| Error::NoMemory("the index: its queue of retired nodes"))
+    }
+
+    fn ensure(&mut self, tree: &Tree, lines: u32) -> Result<()> {
+        self.allocator.ensure(&tree.arena, lines)
     }
 
     /// To be called after a change: tells the readers of [`IndexMemory`](super::IndexMemory).

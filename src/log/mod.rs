@@ -179,6 +179,12 @@ impl Log {
         Ok(segment.parse(offset)?.key)
     }
 
+    /// The LSN of the record at `position`, unchecked.
+    pub fn lsn_at(&self, position: Position) -> Result<Lsn> {
+        let (segment, offset) = self.segments.find(position)?;
+        Ok(segment.parse(offset)?.header.lsn)
+    }
+
     /// The first bytes of the record at `position` are needed soon.
     #[inline]
     pub fn prefetch(&self, position: Position) {

@@ -1,9 +1,10 @@
 //! The store: ties the log and the index together.
 //!
 //! ```text
-//! open         lock, recover, rebuild the index        write   put, delete
+//! open         lock, recover, rebuild the index        write   put, delete, batch: one commit
 //! read         get, exists                             scan    ordered iteration
-//! maintenance  the background thread of the INTERVAL mode
+//! visibility   which commits readers see               batch   changes that take effect together
+//! maintenance  the background thread
 //! ```
 //!
 //! A put goes down once: `write` takes the append lock, the log takes the frame, the index takes its
@@ -20,6 +21,7 @@
 //!
 //! Callers: `ffi`, `value`, `import`, and Rust programs.
 
+mod batch;
 mod maintenance;
 mod open;
 mod read;
@@ -39,6 +41,7 @@ use crate::os::Os;
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 use crate::types::{Lsn, Position};
 
+pub use batch::Batch;
 use maintenance::Maintenance;
 pub use read::Value;
 pub use scan::{Record, Scan};
@@ -140,6 +143,11 @@ impl KeySource for Log {
     #[inline]
     fn key_at(&self, position: Position) -> Result<&[u8]> {
         Log::key_at(self, position)
+    }
+
+    #[inline]
+    fn lsn_at(&self, position: Position) -> Result<Lsn> {
+        Log::lsn_at(self, position)
     }
 
     #[inline]

@@ -10,11 +10,13 @@
 use std::fmt;
 use std::ops::Deref;
 
+use super::visibility::Seen;
 use super::write::check_sizes;
 use super::{Inner, Store};
 use crate::error::Result;
-use crate::index::Found;
+use crate::index::{Found, Pin, Versions};
 use crate::log::PinnedRecord;
+use crate::log::format::Record;
 use crate::types::{Position, ValueType};
 
 /// A value in the log, pinned: valid for as long as this lives, even after the store is closed. Counted;
@@ -51,8 +53,9 @@ impl Store {
         check_sizes(key, &[])?;
         let inner = &self.inner;
         inner.check()?;
-        match inner.find_newest(key)? {
-            Some(position) => Ok(Some(Value { record: inner.log.read_pinned(position)? })),
+        let pin = inner.index.pin()?;
+        match inner.find(&pin, key)? {
+            Some((position, _)) => Ok(Some(Value { record: inner.log.read_pinned(position)? })),
             None => Ok(None),
         }
     }
@@ -64,12 +67,7 @@ impl Store {
         let inner = &self.inner;
         inner.check()?;
         let pin = inner.index.pin()?;
-        let Found::One(position) = pin.find(key) else { return Ok(None) };
-        let record = inner.log.read(position)?;
-        if record.key != key {
-            return Ok(None);
-        }
-        Ok(Some(look(record.value_type(), record.value)))
+        Ok(inner.find(&pin, key)?.map(|(_, record)| look(record.value_type(), record.value)))
     }
 
     /// Whether `key` has a value.
@@ -79,10 +77,41 @@ impl Store {
 }
 
 impl Inner {
-    /// Where the newest record of `key` lies, checked.
-    pub(super) fn find_newest(&self, key: &[u8]) -> Result<Option<Position>> {
-        let pin = self.index.pin()?;
-        let Found::One(position) = pin.find(key) else { return Ok(None) };
-        Ok((self.log.read(position)?.key == key).then_some(position))
+    /// The record of `key` that is visible now, checked, and where it lies.
+    #[inline]
+    fn find(&self, pin: &Pin<'_>, key: &[u8]) -> Result<Option<(Position, Record<'_>)>> {
+        match pin.find(key) {
+            Found::None => Ok(None),
+            Found::One(position) => {
+                let record = self.log.read(position)?;
+                if record.key != key {
+                    return Ok(None);
+                }
+                self.visible_version(position, record)
+            }
+            Found::Many(versions) => self.find_among(key, &versions),
+        }
+    }
+
+    /// What is visible of a key whose only version in the index is `record`.
+    #[inline]
+    pub(super) fn visible_version<'a>(
+        &'a self,
+        position: Position,
+        record: Record<'a>,
+    ) -> Result<Option<(Position, Record<'a>)>> {
+        match self.visibility.of_only_version(record.header.lsn) {
+            Seen::Visible => Ok(Some((position, record))),
+            Seen::Replaces(before) => Ok(Some((before, self.log.read(before)?))),
+            Seen::NotYet => Ok(None),
+        }
+    }
+
+    #[cold]
+    fn find_among(&self, key: &[u8], versions: &Versions<'_>) -> Result<Option<(Position, Record<'_>)>> {
+        let visible = self.visibility.visible();
+        let Some(version) = versions.at(visible).filter(|version| !version.deleted) else { return Ok(None) };
+        let record = self.log.read(version.position)?;
+        Ok((record.key == key).then_some((version.position, record)))
     }
 }

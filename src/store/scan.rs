@@ -65,21 +65,29 @@ impl Scan {
     #[expect(clippy::should_implement_trait, reason = "the record is borrowed from the scan")]
     pub fn next(&mut self) -> Result<Option<Record<'_>>> {
         self.inner.check()?;
-        if self.next == self.run.len() && !self.ended {
-            self.fill()?;
+        loop {
+            if self.next == self.run.len() && !self.ended {
+                self.fill()?;
+            }
+            let Some(&position) = self.run.get(self.next) else { return Ok(None) };
+            if let Some(&ahead) = self.run.get(self.next + LOOK_AHEAD) {
+                self.inner.log.prefetch(ahead);
+            }
+            let record = self.inner.log.read(position)?;
+            if !record.key.starts_with(&self.prefix) {
+                self.ended = true;
+                self.run.clear();
+                self.next = 0;
+                return Ok(None);
+            }
+            let visible = self.inner.visible_version(position, record)?.is_some();
+            self.next += 1;
+            if visible {
+                break;
+            }
         }
-        let Some(&position) = self.run.get(self.next) else { return Ok(None) };
-        if let Some(&ahead) = self.run.get(self.next + LOOK_AHEAD) {
-            self.inner.log.prefetch(ahead);
-        }
+        let Some(&position) = self.run.get(self.next - 1) else { return Ok(None) };
         let record = self.inner.log.read(position)?;
-        if !record.key.starts_with(&self.prefix) {
-            self.ended = true;
-            self.run.clear();
-            self.next = 0;
-            return Ok(None);
-        }
-        self.next += 1;
         Ok(Some(Record { key: record.key, value: record.value, value_type: record.value_type() }))
     }
 

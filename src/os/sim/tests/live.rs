@@ -169,3 +169,33 @@ fn a_store_beyond_the_end_of_the_file_is_an_error() {
     assert_eq!(error.errno(), libc::EFAULT);
     assert_eq!(file.size().unwrap(), 4096);
 }
+
+#[test]
+fn threads_share_a_disk() {
+    let (os, directory) = disk();
+    let file: Arc<dyn File> = Arc::from(durable_file(&directory, "f", b""));
+    file.allocate(64 << 10).unwrap();
+    file.sync_all().unwrap();
+    let map = Arc::new(file.map(64 << 10, MapMode::ReadWrite).unwrap());
+    map.populate(0, 64 << 10).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4u64 {
+            let (file, map) = (file.clone(), map.clone());
+            scope.spawn(move || {
+                for step in 0..100 {
+                    let offset = (thread * 100 + step) * 24;
+                    // SAFETY: each thread has a range of its own.
+                    unsafe { map.write(offset, &[thread as u8 + 1; 24]) }.unwrap();
+                    file.sync_data().unwrap();
+                }
+            });
+        }
+    });
+    let trace = os.trace().unwrap();
+    let plan = Enumeration { from: trace.end(), ..Enumeration::default() };
+    let images: Vec<_> = trace.crash_states(&plan).collect();
+    let expected: Vec<u8> = (1..=4).flat_map(|thread| [thread; 2400]).collect();
+    for image in images {
+        assert_eq!(image.read("/store/f").unwrap()[..9600], expected, "{image}");
+    }
+}

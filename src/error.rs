@@ -100,7 +100,9 @@ pub enum Error {
         pid: Option<u32>,
     },
     /// The files are damaged. Nothing was changed.
-    #[error("{file} is damaged at offset {offset}: {reason}; nothing was changed: restore the store from a backup, or salvage what is readable into a new one")]
+    #[error(
+        "{file} is damaged at offset {offset}: {reason}; nothing was changed: restore the store from a backup, or salvage what is readable into a new one"
+    )]
     Corrupt {
         /// The damaged file's name.
         file: String,
@@ -110,7 +112,9 @@ pub enum Error {
         reason: String,
     },
     /// The store was written by a newer release.
-    #[error("{file} has format version {found}, this library reads up to version {supported}: upgrade the library")]
+    #[error(
+        "{file} has format version {found}, this library reads up to version {supported}: upgrade the library"
+    )]
     UnsupportedVersion {
         /// The file that says so.
         file: String,
@@ -119,15 +123,17 @@ pub enum Error {
         /// The newest one known here.
         supported: u32,
     },
-    /// A file to import is damaged; `offset` is where reading stopped.
-    #[error("{file} cannot be imported: {reason} at byte offset {offset}; nothing was imported: repair the file, or import the part before the damage with the keep-going flag")]
+    /// A file to import is damaged, or was changed while it was read; `offset` is where reading stopped.
+    #[error("{file} cannot be imported: {reason} at byte offset {offset}; {}", import_outcome(*imported))]
     ImportDamaged {
         /// The file.
         file: String,
-        /// Where its first unreadable pair starts.
+        /// Where its first unreadable key or value starts.
         offset: u64,
         /// What is wrong there.
         reason: String,
+        /// Pairs that are in the store already: 0 unless the file was changed while it was imported.
+        imported: u64,
     },
     /// The file system lacks something that the store needs.
     #[error("not supported here: {0}")]
@@ -139,10 +145,15 @@ pub enum Error {
     #[error("the store refuses writes since an earlier failure ({0}): close it and open it again")]
     Poisoned(String),
     /// The process forked and this is the child; the store belongs to the parent.
-    #[error("this process is a fork of the one that opened the store: open the store again in the child after the parent has closed it")]
+    #[error(
+        "this process is a fork of the one that opened the store: open the store again in the child after the parent has closed it"
+    )]
     Forked,
-    /// The caller's callback asked to stop.
-    #[error("cancelled by the progress callback; nothing was changed")]
+    /// A handle that one thread at a time may use is in use.
+    #[error("this {0} is in use by another thread: give each thread its own, or let them take turns")]
+    Busy(&'static str),
+    /// The caller's callback asked to stop. What was done so far is whole and stays.
+    #[error("cancelled by the progress callback: the call can be made again and takes up what is left")]
     Cancelled,
     /// A state that the code rules out was met. Reported instead of crashing the host.
     #[error("internal error: {0}: please report it; close the store and open it again")]
@@ -169,7 +180,9 @@ impl Error {
     /// The operating system's error number, or 0.
     pub fn errno(&self) -> i32 {
         match self {
-            Error::Io { errno, .. } | Error::NoSpace { errno, .. } | Error::Permission { errno, .. } => *errno,
+            Error::Io { errno, .. } | Error::NoSpace { errno, .. } | Error::Permission { errno, .. } => {
+                *errno
+            }
             Error::NoMemory(_) => libc::ENOMEM,
             _ => 0,
         }
@@ -177,7 +190,21 @@ impl Error {
 }
 
 fn os_message(errno: i32) -> String {
+    if errno == 0 {
+        return "the file ends before the range asked for".to_string();
+    }
     std::io::Error::from_raw_os_error(errno).to_string()
+}
+
+fn import_outcome(imported: u64) -> String {
+    match imported {
+        0 => "nothing was imported: repair the file, or import the part before the damage with the \
+              keep-going flag"
+            .to_string(),
+        pairs => {
+            format!("{pairs} pair(s) before it were imported: import it again when nothing writes to it")
+        }
+    }
 }
 
 fn holder(pid: Option<u32>) -> String {

@@ -42,6 +42,9 @@ pub struct Options {
     /// Largest size of a log segment, in bytes; a multiple of 4 MiB from 4 MiB to 4 GiB. Segments start
     /// small and double up to it. Default: 128 MiB.
     pub segment_size_max: u64,
+    /// Whether a background thread may make segments ahead of need. Without it a put that needs one
+    /// makes it, and the INTERVAL mode syncs only when asked to. Default: true.
+    pub maintenance: bool,
 }
 
 /// Step of segment sizes, and size of a region of the log's address space, in bytes.
@@ -55,6 +58,7 @@ impl Default for Options {
             sync_mode: SyncMode::Always,
             write_mode: WriteMode::Auto,
             segment_size_max: 128 << 20,
+            maintenance: true,
         }
     }
 }

@@ -44,7 +44,7 @@ use crate::sync::Ordering;
 use crate::types::{Lsn, Position};
 
 pub use cursor::LOOK_AHEAD;
-pub use versions::{Version, Versions};
+pub use versions::Versions;
 pub use writer::{Mark, Writer};
 
 /// Address space that is asked for: 2^30 lines, more than the log has room for records.

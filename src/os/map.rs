@@ -25,6 +25,12 @@ pub trait MapBackend: Send + Sync {
     /// device or a bad page is an error here.
     fn populate(&self, offset: u64, size: u64) -> Result<()>;
 
+    /// Makes the pages of the range present for reading, so that a bad device or a file that was cut by
+    /// someone else is an error here and not a signal later. Where that cannot be asked for: does nothing.
+    fn populate_read(&self, _offset: u64, _size: u64) -> Result<()> {
+        Ok(())
+    }
+
     /// Asks for large pages and read-ahead for a file that no longer changes. A wish: never fails.
     fn advise_sealed(&self) {}
 }
@@ -113,6 +119,11 @@ impl Map {
     /// See [`MapBackend::populate`].
     pub fn populate(&self, offset: u64, size: u64) -> Result<()> {
         self.backend.populate(offset, size)
+    }
+
+    /// See [`MapBackend::populate_read`].
+    pub fn populate_read(&self, offset: u64, size: u64) -> Result<()> {
+        self.backend.populate_read(offset, size)
     }
 
     /// See [`MapBackend::advise_sealed`].

@@ -15,6 +15,7 @@
 //! Callers: `log` and `store`; `index` for its memory.
 
 mod map;
+pub mod memory;
 pub mod real;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -23,14 +24,14 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 pub use map::{Map, MapBackend};
 
 /// An operating system: the real one, or a simulated one.
 pub trait Os: Send + Sync + Debug {
-    /// Opens the directory at `path`. With `create`, makes it first (mode 0700, its parent synced) if
-    /// it is missing; parents are not made. Errors: `NotFound` where it is missing and `create` is
+    /// Opens the directory at `path`. With `create`, makes it first (mode 0700) if it is missing, and
+    /// syncs its parent in either case; parents are not made. Errors: `NotFound` where it is missing and `create` is
     /// false or the parent is missing; `NotAStore` where the path is not a directory; `Permission`.
     fn open_directory(&self, path: &Path, create: bool) -> Result<Arc<dyn Directory>>;
 
@@ -42,6 +43,14 @@ pub trait Os: Send + Sync + Debug {
 
     /// This process's number. A different one than at opening time means that the process forked.
     fn process_id(&self) -> u32;
+}
+
+/// Refuses what is not a single path component.
+fn check_name(name: &str) -> Result<()> {
+    if matches!(name, "" | "." | "..") || name.contains(['/', '\0']) {
+        return Err(Error::InvalidArgument(format!("{name:?} is not a file name")));
+    }
+    Ok(())
 }
 
 /// What a name in a directory stands for.
@@ -154,6 +163,8 @@ pub trait File: Send + Sync + Debug {
     fn sync_all(&self) -> Result<()>;
 
     /// Maps `[0, size)`; the file must be at least that long. `Unsupported` where the file system
-    /// cannot map it. The mapping lives on when the file is closed (dropped).
+    /// cannot map it, and for [`MapMode::ReadWrite`] where a store could fail although its space was
+    /// allocated: on remote and on copy-on-write file systems. The mapping lives on when the file is
+    /// closed (dropped).
     fn map(&self, size: u64, mode: MapMode) -> Result<Map>;
 }

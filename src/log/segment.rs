@@ -1,0 +1,257 @@
+//! A segment: one file of the log, its mapping, and how far it is filled. And the table that finds the
+//! segment a position lies in.
+//!
+//! Invariants:
+//! 1. Bytes below `end` never change again; a reader touches nothing at or above it.
+//! 2. `end` grows with a Release store after the bytes below it were written, by the one writer.
+//! 3. A segment's place in the address space is given out once and holds until the segment is removed
+//!    from the table, which happens only when nobody can have a position in it any more.
+//!
+//! Callers: the other modules of `log`; `store` sees records only.
+#![allow(unsafe_code)]
+
+use std::ptr;
+use std::sync::{Arc, OnceLock};
+
+use super::format::{Record, Seed};
+use crate::error::{Error, Result};
+use crate::options::SEGMENT_SIZE_STEP;
+use crate::os::{File, Map};
+use crate::sync::{AtomicPtr, AtomicU64, Mutex, Ordering, lock};
+use crate::types::{LOG_SIZE_MAX, Position};
+
+/// A field that writers change often, kept off the cache line of what readers read.
+#[repr(align(128))]
+#[derive(Debug)]
+struct OwnLine<T>(T);
+
+/// One file of the log.
+#[derive(Debug)]
+pub struct Segment {
+    id: u64,
+    seed: Seed,
+    map: Map,
+    /// Address of offset 0 in the log's address space.
+    base: u64,
+    /// What readers last saw of `end`; they look at the writer's line only beyond it.
+    seen_end: AtomicU64,
+    end: OwnLine<AtomicU64>,
+    /// Kept open until the last sync, since a failed write-back is reported per open file.
+    file: Mutex<Option<Arc<dyn File>>>,
+}
+
+impl Segment {
+    /// A segment at `base` of the address space whose bytes below `end` are written.
+    pub fn new(id: u64, seed: Seed, map: Map, base: u64, end: u64, file: Box<dyn File>) -> Segment {
+        Segment {
+            id,
+            seed,
+            map,
+            base,
+            seen_end: AtomicU64::new(end),
+            end: OwnLine(AtomicU64::new(end)),
+            file: Mutex::new(Some(Arc::from(file))),
+        }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What its checksums are seeded with.
+    pub fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    /// Its mapping.
+    pub fn map(&self) -> &Map {
+        &self.map
+    }
+
+    /// Where it is filled to.
+    pub fn end(&self) -> u64 {
+        self.end.0.load(Ordering::Acquire)
+    }
+
+    /// Its file, unless it has been released.
+    pub fn file(&self) -> Result<Option<Arc<dyn File>>> {
+        Ok(lock(&self.file)?.clone())
+    }
+
+    /// Closes the file of a segment that is in its final state; the mapping stays.
+    pub fn close_file(&self) -> Result<()> {
+        *lock(&self.file)? = None;
+        Ok(())
+    }
+
+    /// Brings a segment that gets no more frames to its final state: on the device, cut to its end, and
+    /// its file closed; the mapping stays. Does nothing the second time.
+    ///
+    /// The bytes are synced before the length changes: a file that is shorter than its header says and
+    /// does not end in a seal is damaged, never half sealed.
+    pub fn finish(&self) -> Result<()> {
+        let Some(file) = self.file()? else { return Ok(()) };
+        file.sync_data()?;
+        file.truncate(self.end())?;
+        file.sync_all()?;
+        self.map.advise_sealed();
+        self.close_file()
+    }
+
+    /// The position of `offset`.
+    pub fn position(&self, offset: u64) -> Result<Position> {
+        Position::new(self.base + offset).ok_or(Error::Internal("a record outside the log's address space"))
+    }
+
+    /// Makes the bytes up to `end` readable. Only the writer, after writing them.
+    pub fn publish(&self, end: u64) {
+        debug_assert!(end >= self.end.0.load(Ordering::Relaxed) && end <= self.map.size());
+        self.end.0.store(end, Ordering::Release);
+    }
+
+    /// The bytes from `offset` to the end; none where the offset is beyond it.
+    #[inline]
+    fn bytes_from(&self, offset: u64) -> &[u8] {
+        let mut end = self.seen_end.load(Ordering::Acquire);
+        if offset + 4096 > end {
+            end = self.end();
+            self.seen_end.store(end, Ordering::Release);
+        }
+        let Some(size) = end.checked_sub(offset) else { return &[] };
+        // SAFETY: invariants 1 and 2: the bytes below an `end` that was loaded with Acquire are written
+        // and never change.
+        unsafe { self.map.bytes(offset, size as usize) }.unwrap_or(&[])
+    }
+
+    /// The record at `offset`, not verified. For keys that the index compares.
+    #[inline]
+    pub fn parse(&self, offset: u64) -> Result<Record<'_>> {
+        match Record::parse(self.bytes_from(offset)) {
+            Some(record) => Ok(record),
+            None => self.look_again(offset, Record::parse),
+        }
+    }
+
+    /// The record at `offset`, verified.
+    #[inline]
+    pub fn verify(&self, offset: u64) -> Result<Record<'_>> {
+        // The lines behind the header arrive while the header is looked at.
+        self.map.prefetch(offset, super::PREFETCH_SIZE);
+        let verify = |bytes| Record::verify(bytes, self.seed, offset);
+        match verify(self.bytes_from(offset)) {
+            Some(record) => Ok(record),
+            None => self.look_again(offset, verify),
+        }
+    }
+
+    /// A record that reaches beyond what readers had seen of the segment is looked at once more.
+    #[cold]
+    fn look_again<'a>(
+        &'a self,
+        offset: u64,
+        read: impl Fn(&'a [u8]) -> Option<Record<'a>>,
+    ) -> Result<Record<'a>> {
+        self.seen_end.store(self.end(), Ordering::Release);
+        read(self.bytes_from(offset)).ok_or_else(|| self.damaged(offset))
+    }
+
+    #[cold]
+    fn damaged(&self, offset: u64) -> Error {
+        Error::corrupt(
+            super::segment_file_name(self.id),
+            offset,
+            "a record that was valid when it was written or last read is not any more",
+        )
+    }
+}
+
+/// Regions in one chunk of the table.
+const CHUNK: usize = 1024;
+/// Chunks.
+const CHUNKS: usize = (LOG_SIZE_MAX / SEGMENT_SIZE_STEP) as usize / CHUNK;
+
+type Chunk = Box<[AtomicPtr<Segment>]>;
+
+/// Finds the segment of a position without a lock.
+pub struct SegmentTable {
+    /// Regions of 4 MiB; each entry is a segment that `owners` keeps alive, or null.
+    chunks: Box<[OnceLock<Chunk>]>,
+    owners: Mutex<Owners>,
+}
+
+struct Owners {
+    segments: Vec<Arc<Segment>>,
+    next_region: u64,
+}
+
+impl SegmentTable {
+    /// An empty table.
+    pub fn new() -> SegmentTable {
+        SegmentTable {
+            chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect(),
+            owners: Mutex::new(Owners { segments: Vec::new(), next_region: 0 }),
+        }
+    }
+
+    /// Gives out the addresses for a segment of `size` bytes.
+    pub fn place(&self, size: u64) -> Result<u64> {
+        let mut owners = lock(&self.owners)?;
+        let base = owners.next_region * SEGMENT_SIZE_STEP;
+        let regions = size.div_ceil(SEGMENT_SIZE_STEP).max(1);
+        if base + regions * SEGMENT_SIZE_STEP > LOG_SIZE_MAX {
+            return Err(Error::InvalidArgument("the log has reached its largest size, 8 TiB".to_string()));
+        }
+        owners.next_region += regions;
+        Ok(base)
+    }
+
+    /// Enters a segment at the addresses that [`SegmentTable::place`] gave out for it.
+    pub fn insert(&self, segment: &Arc<Segment>) -> Result<()> {
+        let mut owners = lock(&self.owners)?;
+        let first = segment.base / SEGMENT_SIZE_STEP;
+        let regions = segment.map.size().div_ceil(SEGMENT_SIZE_STEP).max(1);
+        for region in first..first + regions {
+            let chunk = self
+                .chunks
+                .get(region as usize / CHUNK)
+                .ok_or(Error::Internal("a segment outside the log's address space"))?
+                .get_or_init(|| (0..CHUNK).map(|_| AtomicPtr::new(ptr::null_mut())).collect());
+            if let Some(entry) = chunk.get(region as usize % CHUNK) {
+                entry.store(Arc::as_ptr(segment).cast_mut(), Ordering::Release);
+            }
+        }
+        owners.segments.push(Arc::clone(segment));
+        Ok(())
+    }
+
+    /// All segments, in the order they were entered.
+    pub fn all(&self) -> Result<Vec<Arc<Segment>>> {
+        Ok(lock(&self.owners)?.segments.clone())
+    }
+
+    /// The segment that `position` lies in, and the offset there.
+    #[inline]
+    pub fn find(&self, position: Position) -> Result<(&Segment, u64)> {
+        let region = (position.address() / SEGMENT_SIZE_STEP) as usize;
+        let entry =
+            self.chunks.get(region / CHUNK).and_then(OnceLock::get).and_then(|c| c.get(region % CHUNK));
+        let pointer = entry.map_or(ptr::null_mut(), |entry| entry.load(Ordering::Acquire));
+        // SAFETY: a pointer in the table came from an Arc in `owners`, where it stays as long as the
+        // table lives (invariant 3).
+        let segment = unsafe { pointer.as_ref() }.ok_or(Error::Internal("a position without a segment"))?;
+        Ok((segment, position.address() - segment.base))
+    }
+
+    /// As [`SegmentTable::find`], counted, so that the segment outlives the store.
+    pub fn find_owned(&self, position: Position) -> Result<(Arc<Segment>, u64)> {
+        let (segment, offset) = self.find(position)?;
+        // SAFETY: the reference came from an Arc in `owners` that is still there (invariant 3), so its
+        // count can be raised and the raised count handed out.
+        let owned = unsafe {
+            Arc::increment_strong_count(ptr::from_ref(segment));
+            Arc::from_raw(ptr::from_ref(segment))
+        };
+        Ok((owned, offset))
+    }
+}

@@ -1,0 +1,149 @@
+//! The store: ties the log and the index together.
+//!
+//! ```text
+//! open         lock, recover, rebuild the index        write   put, delete
+//! read         get, exists                             scan    ordered iteration
+//! maintenance  the background thread of the INTERVAL mode
+//! ```
+//!
+//! A put goes down once: `write` takes the append lock, the log takes the frame, the index takes its
+//! position, the lock is released, and the commit waits for the device as its mode says. A get goes down
+//! once: the index names a candidate, the log reads and checks its record, the key is compared.
+//!
+//! Invariants:
+//! 1. The index is derived from the log: what `open` rebuilds is what `write` had built.
+//! 2. Everything that changes the log or the index happens under the append lock (`Inner::writer`).
+//! 3. Locks are taken in this order: append lock, then those inside `log` or `index`. None is held while
+//!    waiting for the device.
+//! 4. After `close` every call on every handle answers `Closed`; memory stays valid until the last
+//!    handle is gone.
+//!
+//! Callers: `ffi`, `value`, `import`, and Rust programs.
+
+mod maintenance;
+mod open;
+mod read;
+mod scan;
+mod visibility;
+mod write;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::index::{Index, KeySource, Writer as IndexWriter};
+use crate::log::{Log, Writer as LogWriter};
+use crate::options::Options;
+use crate::os::Os;
+use crate::sync::{AtomicBool, Mutex, Ordering, lock};
+use crate::types::{Lsn, Position};
+
+use maintenance::Maintenance;
+pub use read::Value;
+pub use scan::{Record, Scan};
+use visibility::Visibility;
+pub use write::{Durability, WriteOptions};
+
+/// An open store. A counted handle: clones are the same store. All calls may be made from any thread at
+/// any time.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+/// What all handles of a store share.
+struct Inner {
+    os: Arc<dyn Os>,
+    path: PathBuf,
+    options: Options,
+    /// The process that opened the store; any other one is a fork of it.
+    process_id: u32,
+    closed: AtomicBool,
+    log: Log,
+    index: Index,
+    visibility: Visibility,
+    writer: Mutex<Writer>,
+    maintenance: Maintenance,
+}
+
+/// The writing ends of the log and the index, behind the append lock.
+struct Writer {
+    log: LogWriter,
+    index: IndexWriter,
+}
+
+/// Figures of a store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Keys in the store.
+    pub records: u64,
+    /// Files of the log.
+    pub segments: u64,
+    /// Bytes of the log: headers, records, what was overwritten and deleted.
+    pub log_bytes: u64,
+    /// Bytes of memory that the index uses.
+    pub index_bytes: u64,
+    /// Sequence number of the last operation.
+    pub last_lsn: Lsn,
+    /// Sequence number up to which everything is on the device.
+    pub durable_lsn: Lsn,
+}
+
+impl Store {
+    /// Figures of the store as of now.
+    pub fn stats(&self) -> Result<Stats> {
+        let inner = &self.inner;
+        inner.check()?;
+        let last_lsn = lock(&inner.writer)?.log.last_lsn();
+        let (segments, log_bytes) = inner.log.size()?;
+        let memory = inner.index.memory();
+        Ok(Stats {
+            records: memory.keys,
+            segments,
+            log_bytes,
+            index_bytes: memory.live_bytes,
+            last_lsn,
+            durable_lsn: inner.log.durable_lsn(),
+        })
+    }
+
+    /// Makes the store refuse writes from now on; reading goes on. For a caller that caught a panic.
+    pub fn poison(&self, reason: &str) {
+        self.inner.log.poison(reason);
+    }
+}
+
+impl Inner {
+    /// An error where the store is closed, or this process is a fork of the one that opened it.
+    #[inline]
+    fn check(&self) -> Result<()> {
+        if self.os.process_id() != self.process_id {
+            return Err(Error::Forked);
+        }
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Store").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// How the index looks keys up: in the log.
+impl KeySource for Log {
+    #[inline]
+    fn key_at(&self, position: Position) -> Result<&[u8]> {
+        Log::key_at(self, position)
+    }
+
+    #[inline]
+    fn prefetch(&self, position: Position) {
+        Log::prefetch(self, position);
+    }
+}

@@ -1,0 +1,135 @@
+//! Opening and closing.
+//!
+//! Open: find or make the directory, take the lock, recover the log, put every operation into the index.
+//! There is one way, whatever ended the last session.
+//!
+//! Callers: `ffi` and Rust programs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::maintenance::Maintenance;
+use super::visibility::Visibility;
+use super::{Inner, Store, Writer};
+use crate::error::{Error, Result};
+use crate::index::{Index, Writer as IndexWriter};
+use crate::log::format::Kind;
+use crate::log::lock_file::{LOCK_FILE_NAME, LockFile};
+use crate::log::{Log, Replayed, segment_id_of};
+use crate::options::{Options, SyncMode};
+use crate::os::real::RealOs;
+use crate::os::{Directory, Entry, Os};
+use crate::sync::{AtomicBool, Mutex, Ordering, lock};
+
+impl Store {
+    /// Opens the store in the directory `path`, and creates it if the options say so.
+    ///
+    /// Errors: `NotFound`, `AlreadyExists`, `NotAStore`, `Locked`, `Corrupt`, `UnsupportedVersion`,
+    /// `Permission`, `NoSpace`, `NoMemory`, `Io`, `InvalidArgument`. Damage is reported with nothing
+    /// changed.
+    pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Store> {
+        Store::open_with(RealOs::new(), path.as_ref(), options)
+    }
+
+    fn open_with(os: Arc<dyn Os>, path: &Path, options: &Options) -> Result<Store> {
+        options.validate()?;
+        let process_id = os.process_id();
+        let directory = os.open_directory(path, options.create_if_missing)?;
+        check_contents(directory.as_ref(), &directory.list()?, options)?;
+        let lock_file = LockFile::acquire(directory.as_ref(), process_id)?;
+        // Listed again under the lock: until then another process could change it.
+        let entries = directory.list()?;
+        let (index, mut index_writer) = Index::new()?;
+        let (log, log_writer) =
+            Log::open(Arc::clone(&os), directory, lock_file, &entries, options, &mut |log, replayed| {
+                replay(log, &mut index_writer, replayed)
+            })?;
+        let visibility = Visibility::new(log_writer.last_lsn());
+        let inner = Arc::new(Inner {
+            os,
+            path: path.to_path_buf(),
+            options: options.clone(),
+            process_id,
+            closed: AtomicBool::new(false),
+            log,
+            index,
+            visibility,
+            writer: Mutex::new(Writer { log: log_writer, index: index_writer }),
+            maintenance: Maintenance::new(),
+        });
+        if matches!(inner.options.sync_mode, SyncMode::Interval(_)) {
+            inner.maintenance.wake(&inner)?;
+        }
+        Ok(Store { inner })
+    }
+
+    /// As [`Store::open`], on a given operating system: the door for the simulated one.
+    #[cfg(feature = "sim")]
+    pub fn open_on(os: Arc<dyn Os>, path: impl AsRef<Path>, options: &Options) -> Result<Store> {
+        Store::open_with(os, path.as_ref(), options)
+    }
+
+    /// Waits until everything is on the device, ends the log's active segment, and releases the store's
+    /// lock. Every later call on any handle answers `Closed`; closing again does nothing.
+    ///
+    /// An error means that the end of the log may not be on the device; the store is closed all the same.
+    pub fn close(&self) -> Result<()> {
+        self.inner.close()
+    }
+}
+
+impl Inner {
+    fn close(&self) -> Result<()> {
+        if self.os.process_id() != self.process_id {
+            // The files and the lock are the parent's. Only memory is given back here.
+            return Err(Error::Forked);
+        }
+        self.maintenance.stop();
+        let mut writer = lock(&self.writer)?;
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let closed = writer.log.close(&self.log);
+        self.log.release_lock()?;
+        closed
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Whoever wants to know closes explicitly.
+        let _ = self.close();
+    }
+}
+
+/// Tells a store, an empty directory, and somebody else's directory apart, before anything is written.
+fn check_contents(directory: &dyn Directory, entries: &[Entry], options: &Options) -> Result<()> {
+    let path = || directory.path().display().to_string();
+    let is_store =
+        entries.iter().any(|entry| entry.name == LOCK_FILE_NAME || segment_id_of(&entry.name).is_some());
+    match (is_store, entries.first()) {
+        (true, _) if options.error_if_exists => Err(Error::AlreadyExists { path: path() }),
+        (true, _) => Ok(()),
+        (false, Some(other)) => Err(Error::NotAStore {
+            path: path(),
+            reason: format!("it holds other files ({}): choose a new or an empty directory", other.name),
+        }),
+        (false, None) if !options.create_if_missing => Err(Error::NotFound { path: path() }),
+        (false, None) => Ok(()),
+    }
+}
+
+/// Puts one operation of the log into the index.
+fn replay(log: &Log, index: &mut IndexWriter, replayed: Replayed<'_>) -> Result<()> {
+    let Replayed { record, position } = replayed;
+    match record.header.kind {
+        Kind::Put => {
+            index.insert(record.key, position, log)?;
+        }
+        Kind::Delete => {
+            index.remove(record.key, log)?;
+        }
+        _ => return Err(Error::Unsupported("an operation of a newer release is in the log".to_string())),
+    }
+    Ok(())
+}

@@ -44,7 +44,7 @@ use lock_file::{LockFile, Witness};
 use prepared::Prepared;
 pub use recovery::Replayed;
 use segment::{Segment, SegmentTable};
-pub use writer::{Appended, Writer};
+pub use writer::Writer;
 
 /// The file name of a segment.
 pub fn segment_file_name(id: u64) -> String {

@@ -346,6 +346,7 @@ fn finish(log: &Log, mut scan: Scan<'_>, behind: Vec<Found>, next_segment_id: u6
             scanned.segment.finish()?;
         } else {
             scanned.segment.close_file()?;
+            scanned.segment.map().advise_sealed();
         }
         predecessor =
             Predecessor { segment_id: scanned.segment.id(), end: scanned.end, checksum: scanned.checksum };

@@ -142,12 +142,12 @@ impl fmt::Debug for Inner {
 impl KeySource for Log {
     #[inline]
     fn key_at(&self, position: Position) -> Result<&[u8]> {
-        Log::key_at(self, position)
+        Ok(self.peek(position)?.key)
     }
 
     #[inline]
     fn lsn_at(&self, position: Position) -> Result<Lsn> {
-        Log::lsn_at(self, position)
+        Ok(self.peek(position)?.header.lsn)
     }
 
     #[inline]

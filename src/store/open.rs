@@ -152,7 +152,7 @@ impl Replay {
     fn flush(&mut self, log: &Log) -> Result<()> {
         let mut keys = [&[][..]; REPLAY_GROUP];
         for (key, (_, position)) in keys.iter_mut().zip(&self.group) {
-            *key = log.key_at(*position)?;
+            *key = log.peek(*position)?.key;
         }
         let keys = keys.get(..self.group.len()).unwrap_or(&keys);
         self.index.pin()?.find_many(keys, log, |_, _| {});

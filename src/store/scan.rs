@@ -87,14 +87,14 @@ impl Scan {
             }
         }
         let Some(&position) = self.run.get(self.next - 1) else { return Ok(None) };
-        let record = self.inner.log.read(position)?;
+        let record = self.inner.log.peek(position)?;
         Ok(Some(Record { key: record.key, value: record.value, value_type: record.value_type() }))
     }
 
     /// Gets the next run of positions. The last one of a run is where the following run begins.
     fn fill(&mut self) -> Result<()> {
         let last = match self.run.last() {
-            Some(&position) => Some(self.inner.log.key_at(position)?),
+            Some(&position) => Some(self.inner.log.peek(position)?.key),
             None => None,
         };
         let start = last.map_or(Bound::Included(self.prefix.as_slice()), Bound::Excluded);

@@ -14,7 +14,7 @@ use crate::index::KeySource;
 use crate::index::arena::Arena;
 use crate::index::node::{Node, any_leaf};
 use crate::index::pins::Pins;
-use crate::index::reference::{Fingerprint, Kind, Ref, Target};
+use crate::index::reference::{Fingerprint, Kind, Ref, Target, first_bytes};
 use crate::index::versions::newest_position;
 use crate::sync::{AtomicU64, Ordering};
 use crate::types::Position;
@@ -163,18 +163,76 @@ impl Tree {
     }
 
     /// What there is where `key` belongs. For the writer.
+    ///
+    /// One way down is enough where all prefixes on it are short enough to stand in the nodes; where one
+    /// is not, or differs from the key, and the key is not there, a second one compares them in full.
     pub(super) fn locate<'t, 'k>(
         &'t self,
         key: &[u8],
         fingerprint: Fingerprint,
         keys: &'k impl KeySource,
     ) -> Result<Spot<'t, 'k>> {
-        // A put over an existing key takes the same way as a get, and is the most frequent one.
-        if let Some((slot, found, owner)) = self.candidate(key, fingerprint)
-            && keys.key_at(self.position_of(found)?)? == key
-        {
-            return Ok(Spot::Found { slot, found, owner });
+        let mut slot = &self.root;
+        let mut owner = None;
+        let mut depth = 0;
+        let mut compared = true;
+        loop {
+            let current = Ref::from_word(slot.load(Ordering::Acquire));
+            let Some(node) = Node::at(&self.arena, current) else {
+                if current.is_null() {
+                    return if compared { Ok(Spot::Empty { slot }) } else { self.locate_exactly(key, keys) };
+                }
+                if !compared && !current.may_be(fingerprint) {
+                    return self.locate_exactly(key, keys);
+                }
+                let other_key = keys.key_at(self.position_of(current)?)?;
+                if other_key == key {
+                    return Ok(Spot::Found { slot, found: current, owner });
+                }
+                if !compared {
+                    return self.locate_exactly(key, keys);
+                }
+                return Ok(Spot::OtherKey { slot, other: current, other_key, depth });
+            };
+            let length = current.prefix_length();
+            if length > 0 {
+                // The header of a node of 256 is on a line of its own: not worth fetching for a key that
+                // is most probably there.
+                if length <= 8 && node.kind() != Kind::N256 {
+                    let differing = node.prefix() ^ first_bytes(key.get(depth..).unwrap_or(&[]));
+                    if depth + length > key.len() || differing.trailing_zeros() < 8 * length as u32 {
+                        return self.locate_exactly(key, keys);
+                    }
+                } else {
+                    compared = false;
+                }
+                depth += length;
+            }
+            let Some(word) = self.step(&node, key, depth) else {
+                return match key.get(depth) {
+                    Some(byte) if compared => Ok(Spot::NoPlace { slot, node: current, byte: *byte }),
+                    _ => self.locate_exactly(key, keys),
+                };
+            };
+            let byte = key.get(depth).copied();
+            if let Some(byte) = byte
+                && node.kind() == Kind::N256
+                && word.load(Ordering::Relaxed) == 0
+            {
+                // A place that is not in use.
+                return match compared {
+                    true => Ok(Spot::NoPlace { slot, node: current, byte }),
+                    false => self.locate_exactly(key, keys),
+                };
+            }
+            owner = Some(Owner { slot, node: current, byte });
+            slot = word;
+            depth += 1;
         }
+    }
+
+    /// As [`Tree::locate`], with every prefix compared in full.
+    fn locate_exactly<'t, 'k>(&'t self, key: &[u8], keys: &'k impl KeySource) -> Result<Spot<'t, 'k>> {
         let mut slot = &self.root;
         let mut owner = None;
         let mut depth = 0;

@@ -177,3 +177,33 @@ fn a_full_arena_refuses_inserts_and_loses_nothing() {
         check(&index, &records, &map);
     }
 }
+
+/// Once memory for changes was reserved, they do not fail for want of it, whatever they are.
+#[test]
+fn a_reserved_change_finds_its_memory() {
+    for batch in [1, 7] {
+        let (_index, mut writer) = Index::with_limit(1 << 19).unwrap();
+        let mut random = Random::new(batch);
+        let mut records = Records::default();
+        let (mut refused, mut last) = (0, 0);
+        while refused < 50 {
+            if writer.reserve(batch as usize).is_err() {
+                refused += 1;
+                // Something goes, and inserts have another try.
+                for _ in 0..20 {
+                    let key = records.key(Position::from_units(random.below(last))).to_vec();
+                    writer.remove(&key, &records).unwrap();
+                }
+                continue;
+            }
+            for _ in 0..batch {
+                let length = random.below(9) as usize;
+                let key = random.next().to_be_bytes()[..length].to_vec();
+                let position = records.append(&key);
+                last = position.to_units() + 1;
+                writer.insert(&key, position, &records).unwrap();
+            }
+        }
+        assert!(last > 1000);
+    }
+}

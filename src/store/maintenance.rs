@@ -78,7 +78,8 @@ impl Maintenance {
             state.stopped = true;
         }
         self.signal.changed.notify_all();
-        if let Some(handle) = lock(&self.thread).ok().and_then(|mut thread| thread.take()) {
+        let handle = lock(&self.thread).ok().and_then(|mut thread| thread.take());
+        if let Some(handle) = handle {
             let _ = handle.join();
         }
     }

@@ -223,10 +223,14 @@ impl Inner {
         }
         if commit.waits {
             self.log.wait_durable(commit.last_lsn)?;
-        } else if self.visibility.visible() < commit.last_lsn {
-            self.log.wait_durable(self.visibility.waiting())?;
         }
         self.visibility.advance(self.log.durable_lsn());
+        // A later commit may have begun to wait meanwhile, and then the mark stops at what is durable,
+        // which need not reach this one: so once more, for that later one.
+        while self.visibility.visible() < commit.last_lsn {
+            self.log.wait_durable(self.visibility.waiting())?;
+            self.visibility.advance(self.log.durable_lsn());
+        }
         self.prune(records)
     }
 

@@ -104,7 +104,7 @@ test: tools-test
 	$(CARGO) test
 
 bench: tools-lib
-	$(CARGO) bench --benches
+	$(CARGO) bench --bench compare
 
 header: tools-lib
 	TSTORE_BLESS=1 $(CARGO) test --quiet --test header

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use common::{compiler, native_libraries, release_library_dir, root, run, scratch};
+use common::{compiler, native_libraries, release_library_dir, root, run, scratch, skipped};
 
 /// Compiles an example and links it with the static library.
 fn build(source: &str) -> PathBuf {
@@ -175,7 +175,7 @@ fn the_shell_refuses_what_it_does_not_understand() {
 #[test]
 fn the_shell_fails_where_its_output_cannot_be_written() {
     if !Path::new("/dev/full").exists() {
-        eprintln!("NOT RUN: writing to a full device: there is no /dev/full");
+        skipped("writing to a full device", "there is no /dev/full");
         return;
     }
     let shell = Shell::new();

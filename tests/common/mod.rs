@@ -1,6 +1,7 @@
 //! What several test files need: the release library as a C program gets it, and a C compiler.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -85,12 +86,17 @@ pub fn listed_functions() -> Vec<String> {
     list.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_string).collect()
 }
 
-/// Whether there is a program of this name. Where there is none, says in one line what is not tested.
+/// Says in one line what is not tested, past the test harness, which keeps what passing tests print.
+pub fn skipped(what: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {what}: {why}");
+}
+
+/// Whether there is a program of this name. Where there is none, says what is not tested.
 pub fn is_installed(program: &str, what_is_left_out: &str) -> bool {
     let there = Command::new(program).arg("--version").output();
     let there = there.is_ok_and(|output| output.status.success());
     if !there {
-        eprintln!("SKIPPED: {what_is_left_out}: {program} is not installed");
+        skipped(what_is_left_out, &format!("{program} is not installed"));
     }
     there
 }

@@ -11,14 +11,15 @@ use std::fmt::Debug;
 use allocations::{Watched, largest_allocation};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tinystoredb::{Error, Options, Scalar, Store, ValueType, WriteOptions};
+use tinystoredb::{Error, Options, Scalar, Store, SyncMode, ValueType, WriteOptions};
 
 #[global_allocator]
 static ALLOCATOR: Watched = Watched;
 
 fn open() -> (tempfile::TempDir, Store) {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path().join("db"), &Options::default()).unwrap();
+    let options = Options { sync_mode: SyncMode::OnRequest, ..Options::default() };
+    let store = Store::open(directory.path().join("db"), &options).unwrap();
     (directory, store)
 }
 

@@ -139,7 +139,7 @@ impl Pins {
 #[inline]
 fn fence_after_exchange() {
     if cfg!(all(target_arch = "x86_64", not(any(loom, shuttle, miri)))) {
-        std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
+        crate::sync::compiler_fence(Ordering::SeqCst);
     } else {
         fence(Ordering::SeqCst);
     }

@@ -101,8 +101,13 @@ impl Tree {
         let mut current = Ref::from_word(self.root.load(Ordering::Acquire));
         let mut depth = 0;
         while let Some(node) = Node::at(&self.arena, current) {
-            if node.kind() == Kind::N11 {
-                self.arena.prefetch(current.line() + 1);
+            let lines = match node.kind() {
+                Kind::N11 => 2,
+                Kind::N25 => 4,
+                _ => 1,
+            };
+            for line in 1..lines {
+                self.arena.prefetch(current.line() + line);
             }
             depth += current.prefix_length();
             current = match self.step(&node, key, depth) {

@@ -44,7 +44,7 @@ use lock_file::{LockFile, Witness};
 use prepared::Prepared;
 pub use recovery::Replayed;
 use segment::{Segment, SegmentTable};
-pub use writer::{Appended, Writer};
+pub use writer::Writer;
 
 /// The file name of a segment.
 pub fn segment_file_name(id: u64) -> String {
@@ -172,17 +172,12 @@ impl Log {
         Ok(PinnedRecord { segment, offset })
     }
 
-    /// The key of the record at `position`, unchecked: for the index, whose answers are verified.
+    /// The record at `position`, unchecked: for the index, whose answers are verified, and for a record
+    /// that was read a moment ago.
     #[inline]
-    pub fn key_at(&self, position: Position) -> Result<&[u8]> {
+    pub fn peek(&self, position: Position) -> Result<Record<'_>> {
         let (segment, offset) = self.segments.find(position)?;
-        Ok(segment.parse(offset)?.key)
-    }
-
-    /// The LSN of the record at `position`, unchecked.
-    pub fn lsn_at(&self, position: Position) -> Result<Lsn> {
-        let (segment, offset) = self.segments.find(position)?;
-        Ok(segment.parse(offset)?.header.lsn)
+        segment.parse(offset)
     }
 
     /// The first bytes of the record at `position` are needed soon.

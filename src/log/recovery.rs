@@ -189,6 +189,9 @@ impl Scan<'_> {
         let segment = &scanned.segment;
         let Some(bytes) = unpublished(segment.map(), scanned.end, scanned.size) else { return Ok(false) };
         let Some(record) = Record::verify(bytes, segment.seed(), scanned.end) else { return Ok(false) };
+        if record.header.is_element() {
+            return Ok(false);
+        }
         let first = scanned.end == SEGMENT_HEADER_SIZE;
         if first != (record.header.kind == Kind::SegmentStart) {
             let reason = "a segment-start where none belongs, or none where one belongs";
@@ -346,6 +349,7 @@ fn finish(log: &Log, mut scan: Scan<'_>, behind: Vec<Found>, next_segment_id: u6
             scanned.segment.finish()?;
         } else {
             scanned.segment.close_file()?;
+            scanned.segment.map().advise_sealed();
         }
         predecessor =
             Predecessor { segment_id: scanned.segment.id(), end: scanned.end, checksum: scanned.checksum };

@@ -1,4 +1,4 @@
-//! Longer runs than loom can follow, under random schedules.
+//! Longer runs than loom can follow, under schedules that put a few preemptions where they may hurt.
 //! `RUSTFLAGS="--cfg shuttle" cargo test --lib index::tests::shuttle`
 
 use std::ops::Bound;
@@ -32,8 +32,8 @@ const KEYS: [&[u8]; 16] = [
 /// A writer inserts, replaces and removes; two readers look for the stable keys, one by one and in
 /// ranges.
 #[test]
-fn stable_keys_are_seen_under_every_schedule() {
-    shuttle::check_random(
+fn stable_keys_are_seen_whatever_the_schedule() {
+    shuttle::check_pct(
         || {
             let mut records = Records::default();
             for key in KEYS.iter().chain(&KEYS) {
@@ -78,6 +78,7 @@ fn stable_keys_are_seen_under_every_schedule() {
             }
             readers.into_iter().for_each(|reader| reader.join().unwrap());
         },
-        2000,
+        3000,
+        3,
     );
 }

@@ -351,7 +351,7 @@ fn finish(log: &Log, mut scan: Scan<'_>, behind: Vec<Found>, next_segment_id: u6
         predecessor =
             Predecessor { segment_id: scanned.segment.id(), end: scanned.end, checksum: scanned.checksum };
     }
-    Ok(Writer::new(scan.next_lsn, next_segment_id, predecessor))
+    Ok(Writer::new(scan.next_lsn, next_segment_id, predecessor, log.options.segment_size_step()))
 }
 
 /// Writes the seal of a segment that a crash left without one.

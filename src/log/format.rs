@@ -90,6 +90,9 @@ impl Kind {
 const FLAG_TYPE_MASK: u8 = 0x0f;
 /// The record has an expiry time.
 const FLAG_EXPIRY: u8 = 0x10;
+/// The record lies inside a batch: it is no frame and says nothing of what is durable, although its
+/// checksum is as good as a frame's.
+const FLAG_IN_BATCH: u8 = 0x20;
 
 /// `extra` of a frame where nothing, or nothing within 2^32 operations, was durable before it.
 const LAG_UNKNOWN: u32 = u32::MAX;
@@ -228,15 +231,27 @@ impl RecordHeader {
             lsn: u64::from_le_bytes(lsn),
         };
         ValueType::from_number(flags & FLAG_TYPE_MASK)?;
-        if flags & !(FLAG_TYPE_MASK | FLAG_EXPIRY) != 0 || header.value_start() > header.length as usize {
+        if flags & !(FLAG_TYPE_MASK | FLAG_EXPIRY | FLAG_IN_BATCH) != 0
+            || header.value_start() > header.length as usize
+        {
             return None;
         }
         Some(header)
     }
 
-    /// What was known to be durable when the frame was written: every operation up to this one.
+    /// Whether it is a frame, and not a record inside one.
+    #[inline]
+    pub fn is_frame(&self) -> bool {
+        self.flags & FLAG_IN_BATCH == 0
+    }
+
+    /// What was known to be durable when the frame was written: every operation up to this one. Of a
+    /// record inside a batch, 0: the frame around it may be torn.
     pub fn synced_lsn(&self) -> Lsn {
-        if self.extra == LAG_UNKNOWN { 0 } else { self.lsn.saturating_sub(u64::from(self.extra)) }
+        if !self.is_frame() || self.extra == LAG_UNKNOWN {
+            return 0;
+        }
+        self.lsn.saturating_sub(u64::from(self.extra))
     }
 
     /// Bytes up to where the next record starts.
@@ -344,7 +359,8 @@ impl<'a> Iterator for Batch<'a> {
         }
         self.left -= 1;
         let record = Record::parse(self.body).filter(|record| {
-            record.header.lsn == self.lsn.wrapping_add(u64::from(self.index))
+            !record.header.is_frame()
+                && record.header.lsn == self.lsn.wrapping_add(u64::from(self.index))
                 && record.header.extra == self.index
                 && matches!(record.header.kind, Kind::Put | Kind::Delete | Kind::DeleteRange)
         });
@@ -388,21 +404,45 @@ impl<'a> NewRecord<'a> {
         (RECORD_HEADER_SIZE + expiry) as u64 + self.key.len() as u64 + self.value.len() as u64
     }
 
-    /// The bytes before the value, checksum included, for a record at `offset` of the segment.
-    /// `None` where the record is too large for the format.
+    /// The bytes before the value, checksum included, for a frame at `offset` of the segment whose durable
+    /// mark lags by `lag`. `None` where the record is too large for the format.
     pub fn encode_front(
         &self,
         front: &mut Vec<u8>,
         seed: Seed,
         offset: u64,
         lsn: Lsn,
+        lag: u32,
+    ) -> Option<()> {
+        self.encode(front, seed, offset, lsn, lag, 0)
+    }
+
+    /// As [`NewRecord::encode_front`], for the record number `index` of a batch.
+    pub fn encode_in_batch(
+        &self,
+        front: &mut Vec<u8>,
+        seed: Seed,
+        offset: u64,
+        lsn: Lsn,
+        index: u32,
+    ) -> Option<()> {
+        self.encode(front, seed, offset, lsn, index, FLAG_IN_BATCH)
+    }
+
+    fn encode(
+        &self,
+        front: &mut Vec<u8>,
+        seed: Seed,
+        offset: u64,
+        lsn: Lsn,
         extra: u32,
+        flags: u8,
     ) -> Option<()> {
         let mut header = RecordHeader {
             checksum: 0,
             length: u32::try_from(self.size()).ok().filter(|&size| u64::from(size) <= FRAME_SIZE_MAX)?,
             kind: self.kind,
-            flags: self.value_type as u8 | if self.expiry.is_some() { FLAG_EXPIRY } else { 0 },
+            flags: flags | self.value_type as u8 | if self.expiry.is_some() { FLAG_EXPIRY } else { 0 },
             key_size: u16::try_from(self.key.len()).ok()?,
             extra,
             lsn,

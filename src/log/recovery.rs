@@ -197,7 +197,7 @@ impl Scan<'_> {
         if first {
             self.check_predecessor(scanned, &record)?;
         }
-        if record.header.lsn != self.next_lsn {
+        if record.header.lsn != self.next_lsn || !record.header.is_frame() {
             return Ok(false);
         }
         let end = scanned.end + record.header.padded_length();

@@ -152,10 +152,10 @@ impl Campaign {
             }
             let new = self.count(&image, 1);
             let thorough = (image.hash() >> 20).is_multiple_of(self.plan.thorough_one_in);
-            let found = recovered
-                .entry(image.hash())
-                .or_insert_with(|| recover(&image, &ended.options, thorough));
-            check(&image, found, &ended.history).map_err(|violation| failure(id, &image, violation, &ended))?;
+            let found =
+                recovered.entry(image.hash()).or_insert_with(|| recover(&image, &ended.options, thorough));
+            check(&image, found, &ended.history)
+                .map_err(|violation| failure(id, &image, violation, &ended))?;
             if new && dice.one_in(self.plan.nested_one_in) {
                 self.next_life(id, &image, &ended)?;
             }
@@ -245,10 +245,8 @@ fn finish(id: &Id, life: Life, close: bool) -> Result<Ended, Box<Failure>> {
 /// The life that begins in `image`: a few steps of the same family.
 fn next_life(id: &Id, image: &CrashImage, ended: &Ended) -> Result<Ended, Box<Failure>> {
     let mut dice = Dice::new(image.hash() ^ 2);
-    let options = Options {
-        first_segment_size: ended.options.first_segment_size,
-        ..options(id.family, &mut dice)
-    };
+    let options =
+        Options { first_segment_size: ended.options.first_segment_size, ..options(id.family, &mut dice) };
     let steps: Vec<_> = (0..dice.below(5)).map(|_| step(id.family, &mut dice)).collect();
     let allowed = ended.history.allowed(image.position(), false);
     let most = ended.history.allowed(image.position(), image.is_kill()).most;

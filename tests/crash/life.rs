@@ -16,16 +16,29 @@ pub const PATH: &str = "/db";
 /// What a life does.
 #[derive(Clone, Debug)]
 pub enum Step {
-    Put { key: Vec<u8>, value_type: u8, size: usize, durability: Durability },
+    Put {
+        key: Vec<u8>,
+        value_type: u8,
+        size: usize,
+        durability: Durability,
+    },
     /// Of a key that may be absent.
-    Delete { key: Vec<u8> },
-    Batch { changes: Vec<(Vec<u8>, Option<usize>)>, durability: Durability },
+    Delete {
+        key: Vec<u8>,
+    },
+    Batch {
+        changes: Vec<(Vec<u8>, Option<usize>)>,
+        durability: Durability,
+    },
     /// What has to be refused: a key or a batch that is too large.
     Refused,
     Sync,
     Prepare,
     /// Closes the store, or only drops it, and opens it again.
-    Reopen { close: bool, options: Options },
+    Reopen {
+        close: bool,
+        options: Options,
+    },
     /// Limits the disk to what is used and so many bytes.
     Capacity(Option<u64>),
     /// The next sync of a segment's data fails.
@@ -170,9 +183,8 @@ impl Life {
 
     /// Opens the store; what it holds is what counts from now on, durably.
     fn open(&mut self, options: Options) -> Result<(), Violation> {
-        let store = Store::open_on(self.os.clone(), PATH, &options).map_err(|error| {
-            Violation::new(Check::of_open(&error), format!("opening failed: {error}"))
-        })?;
+        let store = Store::open_on(self.os.clone(), PATH, &options)
+            .map_err(|error| Violation::new(Check::of_open(&error), format!("opening failed: {error}")))?;
         let entries = read_all(&store)?;
         let mut state = State::default();
         entries.values().for_each(|entry| state.add(*entry));

@@ -178,7 +178,11 @@ fn check_space(os: &SimOs) -> Result<(), Violation> {
 }
 
 /// Holds what was found in `image` against what a crash there may leave.
-pub fn check(image: &CrashImage, found: &Result<State, Violation>, history: &History) -> Result<(), Violation> {
+pub fn check(
+    image: &CrashImage,
+    found: &Result<State, Violation>,
+    history: &History,
+) -> Result<(), Violation> {
     let found = found.as_ref().map_err(Clone::clone)?;
     let allowed = history.allowed(image.position(), image.is_kill());
     if allowed.place(*found).is_some() {

@@ -56,6 +56,18 @@ fn what_threads_commit_while_another_syncs_is_acknowledged_by_their_own_sync() {
     campaign(&[Family::Threads], 3_000, 7);
 }
 
+/// As many images as TSTORE_TORTURE_IMAGES says, of lives of all families from TSTORE_TORTURE_SEED on. Several
+/// processes with different seeds can run at once; their sums add up.
+#[test]
+fn torture() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let Some(images) = number("TSTORE_TORTURE_IMAGES") else { return };
+    let seed = number("TSTORE_TORTURE_SEED").unwrap_or(1);
+    let chosen = std::env::var("TSTORE_TORTURE_FAMILY").ok().and_then(|name| Family::of_name(&name));
+    let families = chosen.map_or(Family::ALL.to_vec(), |family| vec![family]);
+    campaign(&families, images, 1000 + seed);
+}
+
 /// Recovers the image that TSTORE_REPLAY names, and says what it found.
 #[test]
 fn replay() {

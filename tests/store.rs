@@ -308,6 +308,25 @@ fn options_outside_their_range_are_refused() {
 }
 
 #[test]
+fn a_thread_reads_what_it_was_acknowledged_though_others_wait_for_the_device() {
+    let place = Place::new();
+    let store = Store::open(&place.path, &fast()).unwrap();
+    let write = |durability| WriteOptions { durability, ..WriteOptions::default() };
+    std::thread::scope(|scope| {
+        for thread in 0..4_u8 {
+            let store = &store;
+            scope.spawn(move || {
+                for n in 0..300_u32 {
+                    let durability = if n % 2 == 0 { Durability::Wait } else { Durability::NoWait };
+                    store.put_with(&[thread], &n.to_be_bytes(), write(durability)).unwrap();
+                    assert_eq!(&*store.get(&[thread]).unwrap().unwrap(), n.to_be_bytes());
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn several_threads_write_and_read_at_once() {
     let place = Place::new();
     let store = place.open();

@@ -194,6 +194,9 @@ impl Scan<'_> {
         let segment = &scanned.segment;
         let Some(bytes) = unpublished(segment.map(), scanned.end, scanned.size) else { return Ok(false) };
         let Some(record) = Record::verify(bytes, segment.seed(), scanned.end) else { return Ok(false) };
+        if record.header.is_element() {
+            return Ok(false);
+        }
         let first = scanned.end == SEGMENT_HEADER_SIZE;
         if first != (record.header.kind == Kind::SegmentStart) {
             let reason = "a segment-start where none belongs, or none where one belongs";
@@ -202,7 +205,7 @@ impl Scan<'_> {
         if first {
             self.check_predecessor(scanned, &record)?;
         }
-        if record.header.lsn != self.next_lsn || !record.header.is_frame() {
+        if record.header.lsn != self.next_lsn {
             return Ok(false);
         }
         let end = scanned.end + record.header.padded_length();

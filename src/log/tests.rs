@@ -150,6 +150,22 @@ fn a_torn_tail_is_cut_and_never_comes_back() {
     }
 }
 
+/// Its records check out one by one and carry an index where frames say what was durable: none of them
+/// may be taken for a frame.
+#[test]
+fn a_torn_batch_is_cut_though_records_in_it_are_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let (log, mut writer, _) = open(&path).unwrap();
+    put(&log, &mut writer, "before", b"value").unwrap();
+    let records = [b"first", b"third", b"fifth"].map(|key| NewRecord::new(Kind::Put, key, b"value"));
+    writer.append_batch(&log, &records, &mut Vec::new()).unwrap();
+    drop((log, writer));
+    damage(&path.join("00000001.bin"), b"fifth");
+    let (_, _, replay) = open(&path).unwrap();
+    assert_eq!(replay.iter().map(|r| r.1.clone()).collect::<Vec<_>>(), [b"before".to_vec()]);
+}
+
 #[test]
 fn damage_before_a_durable_frame_is_reported_with_file_and_offset_and_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();

@@ -133,7 +133,7 @@ impl Writer {
         let mut place = offset + (RECORD_HEADER_SIZE + BATCH_COUNT_SIZE) as u64;
         for (index, record) in records.iter().enumerate() {
             record
-                .encode_in_batch(&mut body, seed, place, lsn + index as u64, index as u32)
+                .encode_element_front(&mut body, seed, place, lsn + index as u64, index as u32)
                 .ok_or(Error::Internal("a record too large for a frame"))?;
             body.extend_from_slice(record.value);
             body.resize(padded(body.len() as u64) as usize, 0);

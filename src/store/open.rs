@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::maintenance::Maintenance;
 use super::visibility::Visibility;
-use super::{Inner, Store, Writer};
+use super::{Inner, Open, Store, Writer};
 use crate::error::{Error, Result};
 use crate::index::{Index, Writer as IndexWriter};
 use crate::log::format::Kind;
@@ -63,7 +63,7 @@ impl Store {
         if matches!(inner.options.sync_mode, SyncMode::Interval(_)) {
             inner.maintenance.wake(&inner)?;
         }
-        Ok(Store { inner })
+        Ok(Store { inner: Arc::new(Open(inner)) })
     }
 
     /// As [`Store::open`], on a given operating system: the door for the simulated one.
@@ -90,7 +90,7 @@ impl Store {
 }
 
 impl Inner {
-    fn close(&self) -> Result<()> {
+    pub(super) fn close(&self) -> Result<()> {
         if self.os.process_id() != self.process_id {
             // The files and the lock are the parent's. Only memory is given back here.
             return Err(Error::Forked);
@@ -103,13 +103,6 @@ impl Inner {
         let closed = writer.log.close(&self.log);
         self.log.release_lock()?;
         closed
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // Whoever wants to know closes explicitly.
-        let _ = self.close();
     }
 }
 

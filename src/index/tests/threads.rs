@@ -53,7 +53,7 @@ fn readers_never_miss_a_stable_key_nor_see_disorder() {
                 let (key, position) = (&keys[at], positions[at][random.below(2) as usize]);
                 // Waves of growth and decline, so that nodes of every size come and go.
                 let growing = (step / 20_000).is_multiple_of(2);
-                if at % 3 == 0 || random.below(100) < if growing { 90 } else { 10 } {
+                if at.is_multiple_of(3) || random.below(100) < if growing { 90 } else { 10 } {
                     writer.insert(key, position, records).unwrap();
                 } else {
                     writer.remove(key, records).unwrap();

@@ -136,13 +136,17 @@ impl Pins {
 /// A SeqCst fence that follows a successful exchange. On x86 the exchange itself is a full barrier, and a
 /// second one would keep the processor from working ahead, for a fifth of a get's time: the compiler
 /// alone needs to be told.
+#[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
 #[inline]
 fn fence_after_exchange() {
-    if cfg!(all(target_arch = "x86_64", not(any(loom, shuttle, miri)))) {
-        crate::sync::compiler_fence(Ordering::SeqCst);
-    } else {
-        fence(Ordering::SeqCst);
-    }
+    crate::sync::compiler_fence(Ordering::SeqCst);
+}
+
+/// A SeqCst fence that follows a successful exchange.
+#[cfg(not(all(target_arch = "x86_64", not(any(loom, shuttle, miri)))))]
+#[inline]
+fn fence_after_exchange() {
+    fence(Ordering::SeqCst);
 }
 
 /// Where a search for a free slot starts. Threads are told apart by where their stacks are: without

@@ -139,7 +139,9 @@ impl Log {
         let witness = Witness { store_id: self.store_id, newest_segment };
         let held = lock(&self.lock_file)?;
         let lock_file = held.as_ref().ok_or(Error::Closed)?;
-        if lock_file.witness()? != Some(witness) {
+        // Before the first segment the witness may be there and its file's name not yet durable, left so by
+        // a process that was killed. A directory with a segment in the making and no LOCK is no store.
+        if lock_file.witness()? != Some(witness) || newest_segment == 0 {
             lock_file.set_witness(&witness)?;
             self.directory.sync()?;
         }

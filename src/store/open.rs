@@ -72,6 +72,14 @@ impl Store {
         Store::open_with(os, path.as_ref(), options)
     }
 
+    /// Makes the next segment now, if it is time to, as the background thread would.
+    #[cfg(feature = "sim")]
+    #[doc(hidden)]
+    pub fn prepare_segment(&self) -> Result<()> {
+        self.inner.check()?;
+        if self.inner.log.wants_preparation() { self.inner.log.prepare() } else { Ok(()) }
+    }
+
     /// Waits until everything is on the device, ends the log's active segment, and releases the store's
     /// lock. Every later call on any handle answers `Closed`; closing again does nothing.
     ///

@@ -56,6 +56,15 @@ fn what_threads_commit_while_another_syncs_is_acknowledged_by_their_own_sync() {
     campaign(&[Family::Threads], 3_000, 7);
 }
 
+#[test]
+fn damage_is_reported_and_bytes_from_elsewhere_do_not_pass() {
+    for (name, check) in bench::damage::CHECKS {
+        if let Err(violation) = check() {
+            panic!("{name}: {violation}");
+        }
+    }
+}
+
 /// As many images as TSTORE_TORTURE_IMAGES says, of lives of all families from TSTORE_TORTURE_SEED on. Several
 /// processes with different seeds can run at once; their sums add up.
 #[test]

@@ -6,6 +6,7 @@
 //! life        one run of the engine on one simulated disk, and what it promised where
 //! workload    what a life does: families of steps, made from a seed
 //! oracle      recovers an image and holds it against the model
+//! damage      disks that no crash leaves
 //! campaign    lives, images of them, lives that begin in an image, and so on; counts; replay
 //! ```
 //!
@@ -13,6 +14,7 @@
 #![allow(dead_code, reason = "two test programs share this, and neither uses all of it")]
 
 pub mod campaign;
+pub mod damage;
 pub mod life;
 pub mod model;
 pub mod oracle;

@@ -4,7 +4,7 @@ use std::time::Duration as Time;
 
 use tinystoredb::{Durability, Options, SyncMode, ValueType, WriteMode};
 
-use super::life::Step;
+use super::life::{BEFORE_THREADS, Step};
 use super::random::Dice;
 
 /// A kind of workload.
@@ -147,7 +147,12 @@ fn batch(family: Family, dice: &mut Dice) -> Step {
 }
 
 fn during(family: Family, dice: &mut Dice) -> Step {
-    let mut steps: Vec<_> = (0..dice.between(2, 4)).map(|_| put(family, dice)).collect();
+    let mut steps: Vec<_> = (0..dice.between(1, 4)).map(|_| put(family, dice)).collect();
+    if dice.one_in(3) {
+        // The second one finds it gone, and must not say so before that is durable.
+        let delete = Step::Delete { key: BEFORE_THREADS.to_vec() };
+        steps.extend([delete.clone(), delete]);
+    }
     if dice.one_in(4) {
         steps.push(Step::Prepare);
     }

@@ -165,7 +165,7 @@ impl Arena {
     /// An arena of at most `limit` bytes.
     pub(super) fn new(limit: u64) -> Result<Arena> {
         let lines = u32::try_from(limit / LINE_BYTES).unwrap_or(u32::MAX);
-        let lines = if cfg!(loom) { lines.min(32) } else { lines.min(1 << 14) };
+        let lines = lines.min(if cfg!(loom) { 32 } else { 512 });
         Ok(Arena {
             committed: AtomicUsize::new(0),
             heap: (0..lines as usize * LINE_WORDS).map(|_| AtomicU64::new(0)).collect(),

@@ -14,13 +14,14 @@
 //! 3. What a change takes out of the tree is reused only when every pin from before it is gone.
 //! 4. A change that fails leaves the index as it was.
 //!
-//! The files, from the bottom up: `arena` (blocks of words), `pins` (who reads), `reference` and `node`
-//! (what the words mean), `tree` (the way down), `versions`, `lookup` and `cursor` (for readers), `writer`,
-//! `insert`, `remove`, `update` (for the writer).
+//! The files, from the bottom up: `bytes`, `arena` (blocks of words), `pins` (who reads), `reference` and
+//! `node` (what the words mean), `tree` (the way down), `versions`, `lookup` and `cursor` (for readers),
+//! `writer`, `insert`, `remove`, `update` (for the writer).
 //!
 //! Callers: `store`. Imports from the crate only `error`, `types`, `sync` and `os::memory`.
 
 mod arena;
+mod bytes;
 mod cursor;
 mod insert;
 mod lookup;

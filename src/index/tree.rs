@@ -12,9 +12,10 @@
 use crate::error::{Error, Result};
 use crate::index::KeySource;
 use crate::index::arena::Arena;
+use crate::index::bytes::{common_length, first_bytes};
 use crate::index::node::{Node, any_leaf};
 use crate::index::pins::Pins;
-use crate::index::reference::{Fingerprint, Kind, Ref, Target, first_bytes};
+use crate::index::reference::{Fingerprint, Kind, Ref, Target};
 use crate::index::versions::newest_position;
 use crate::sync::{AtomicU64, Ordering};
 use crate::types::Position;
@@ -77,15 +78,6 @@ pub(super) enum Spot<'t, 'k> {
     OtherKey { slot: &'t AtomicU64, other: Ref, other_key: &'k [u8], depth: usize },
     /// A node at `depth` whose prefix agrees with the key in `common` bytes only.
     OtherPrefix { slot: &'t AtomicU64, node: Ref, prefix: Prefix<'k>, common: usize, depth: usize },
-}
-
-/// How many bytes `a` and `b` have in common at the start.
-pub(super) fn common_length(a: &[u8], b: &[u8]) -> usize {
-    let (a_words, _) = a.as_chunks::<8>();
-    let (b_words, _) = b.as_chunks::<8>();
-    let equal = a_words.iter().zip(b_words).take_while(|(a, b)| a == b).count() * 8;
-    let rest = a.iter().skip(equal).zip(b.iter().skip(equal));
-    equal + rest.take_while(|(a, b)| a == b).count()
 }
 
 impl Tree {

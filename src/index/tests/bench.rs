@@ -210,10 +210,12 @@ fn run(name: &str, keys: &[[u8; KEY]]) {
         });
     }
     drop(pin);
-    report("overwrite", &shuffled(keys, 4), |slice| {
+    let again = shuffled(keys, 4);
+    let positions: Vec<Position> = again.iter().map(|key| log.append(key)).collect();
+    let mut next = positions.iter();
+    report("overwrite", &again, |slice| {
         for key in slice {
-            let position = log.append(key);
-            writer.insert(key, position, &log).unwrap().unwrap();
+            writer.insert(key, *next.next().unwrap(), &log).unwrap().unwrap();
         }
     });
     report("remove", &shuffled(keys, 5), |slice| {

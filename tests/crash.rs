@@ -6,7 +6,26 @@
 mod bench;
 
 use bench::campaign::{Campaign, Id, Plan, replay as replay_image};
+use bench::situations;
 use bench::workload::Family;
+
+/// Every crash of the short lives made by hand, and every crash in the recovery from it.
+fn exhaust(which: impl Fn(&str) -> bool) {
+    let start = std::time::Instant::now();
+    let mut campaign = Campaign::new(Plan::of(u64::MAX));
+    for (number, situation) in situations::all().iter().enumerate().filter(|(_, one)| which(one.name)) {
+        if let Err(failure) = campaign.exhaust(number, situation) {
+            panic!("{}: {failure}", situation.name);
+        }
+        println!("{}: {:?}", situation.name, campaign.counts);
+    }
+    println!("{:.0} images per second", campaign.counts.total() as f64 / start.elapsed().as_secs_f64());
+}
+
+#[test]
+fn recovery_can_be_interrupted_at_every_step_again_and_again() {
+    exhaust(|_| true);
+}
 
 /// Recovers `images` different images of lives of these families.
 fn campaign(families: &[Family], images: u64, seed: u64) {

@@ -11,6 +11,7 @@ use std::time::Instant;
 use bench::campaign::{Campaign, Plan};
 use bench::damage::CHECKS;
 use bench::oracle::{Check, Violation, panic_text};
+use bench::situations;
 use bench::workload::Family;
 use tinystoredb::planted::{Bug, plant};
 
@@ -62,6 +63,13 @@ fn damage() -> Option<String> {
 }
 
 fn crashes(images: u64) -> Option<String> {
+    let mut campaign = Campaign::new(plan(images));
+    for (number, situation) in situations::all().iter().enumerate() {
+        if let Err(failure) = campaign.exhaust(number, situation) {
+            let at = campaign.counts.total();
+            return Some(format!("{:?}, image {at}, {}: {}", situation.name, failure.id, failure.violation));
+        }
+    }
     let mut campaign = Campaign::new(plan(images));
     let failure = campaign.run(&FAMILIES, 20).err()?;
     Some(format!("image {}, {}: {}", campaign.counts.total(), failure.id, failure.violation))

@@ -356,6 +356,13 @@ fn finish(log: &Log, mut scan: Scan<'_>, behind: Vec<Found>, next_segment_id: u6
     let mut remove: Vec<u64> = behind.iter().map(|later| later.header.segment_id).collect();
     remove.extend(unused.iter().map(|unused| unused.segment.id()));
     remove.sort_unstable();
+    let unsealed = scan.scanned.last().is_some_and(|last| !last.sealed);
+    if (unsealed || !remove.is_empty()) && !planted(Bug::SkipRemovalSync) {
+        // An earlier recovery may have been interrupted between a removal and its sync. If a segment that it
+        // removed came back when one before it is gone or ends in a seal written here, that would look like
+        // damage.
+        log.directory.sync()?;
+    }
     if planted(Bug::RemoveOldestFirst) {
         remove.reverse();
     }
@@ -372,11 +379,6 @@ fn finish(log: &Log, mut scan: Scan<'_>, behind: Vec<Found>, next_segment_id: u6
         if planted(Bug::LowerWitnessLate) {
             log.set_witness(remaining)?;
         }
-    }
-    if scan.scanned.last().is_some_and(|last| !last.sealed) && !planted(Bug::SkipRemovalSync) {
-        // An earlier recovery may have been interrupted between a removal and its sync. Behind a seal that
-        // is written here, a segment that came back would look like damage.
-        log.directory.sync()?;
     }
     let mut predecessor = Predecessor::default();
     for scanned in &mut scan.scanned {

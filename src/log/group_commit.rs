@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use super::segment::Segment;
 use crate::error::{Error, Result};
+use crate::planted::{Bug, planted};
 use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, Ordering, lock};
 use crate::types::Lsn;
 
@@ -118,8 +119,13 @@ impl GroupCommit {
             let target = self.written.load(Ordering::Acquire);
             let segments = state.unsynced.clone();
             drop(state);
-            let outcome = sync_all(&segments);
-            if let Err(error) = &outcome {
+            let mut outcome = sync_all(&segments);
+            if outcome.is_err() && planted(Bug::RetryFailedSync) {
+                outcome = sync_all(&segments);
+            }
+            if let Err(error) = &outcome
+                && !planted(Bug::DoNotPoison)
+            {
                 self.poison(&error.to_string());
             }
             state = lock(&self.state)?;
@@ -128,6 +134,8 @@ impl GroupCommit {
                 // What is not the last one was full when the list was taken: nothing is added to it.
                 let full = segments.len().saturating_sub(1);
                 state.unsynced.drain(..full);
+                let target =
+                    if planted(Bug::TargetAfterSync) { self.written.load(Ordering::Acquire) } else { target };
                 self.durable.store(target, Ordering::Release);
             }
             self.changed.notify_all();
@@ -139,11 +147,11 @@ impl GroupCommit {
 /// Syncs the segments, oldest first, and gives the full ones their final length.
 fn sync_all(segments: &[Arc<Segment>]) -> Result<()> {
     let Some((active, full)) = segments.split_last() else { return Ok(()) };
-    for segment in full {
+    for segment in full.iter().filter(|_| !planted(Bug::ForgetFullSegments)) {
         segment.finish()?;
     }
     match active.file()? {
-        Some(file) => file.sync_data(),
-        None => Ok(()),
+        Some(file) if !planted(Bug::SkipCommitSync) => file.sync_data(),
+        _ => Ok(()),
     }
 }

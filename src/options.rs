@@ -45,6 +45,11 @@ pub struct Options {
     /// Whether a background thread may make segments ahead of need. Without it a put that needs one
     /// makes it, and the INTERVAL mode syncs only when asked to. Default: true.
     pub maintenance: bool,
+    /// Size of the first segment instead of 4 MiB, a multiple of 4096, so that tests on the simulated disk
+    /// reach the end of one with few bytes. The next ones are twice as large each, as always.
+    #[cfg(feature = "sim")]
+    #[doc(hidden)]
+    pub first_segment_size: Option<u64>,
 }
 
 /// Step of segment sizes, and size of a region of the log's address space, in bytes.
@@ -59,11 +64,22 @@ impl Default for Options {
             write_mode: WriteMode::Auto,
             segment_size_max: 128 << 20,
             maintenance: true,
+            #[cfg(feature = "sim")]
+            first_segment_size: None,
         }
     }
 }
 
 impl Options {
+    /// What segment sizes are multiples of, and the size of the first one.
+    pub(crate) fn segment_size_step(&self) -> u64 {
+        #[cfg(feature = "sim")]
+        if let Some(size) = self.first_segment_size {
+            return size;
+        }
+        SEGMENT_SIZE_STEP
+    }
+
     /// Checks what the type system does not.
     pub(crate) fn validate(&self) -> Result<()> {
         let size = self.segment_size_max;

@@ -9,12 +9,16 @@
 //! Callers: `os`, `log`, `index`, `store`.
 
 #[cfg(loom)]
+pub(crate) use loom::sync::atomic::fence as compiler_fence;
+#[cfg(loom)]
 pub(crate) use loom::{
     sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
     sync::{Condvar, Mutex, MutexGuard},
     thread,
 };
 
+#[cfg(all(shuttle, not(loom)))]
+pub(crate) use shuttle::sync::atomic::fence as compiler_fence;
 #[cfg(all(shuttle, not(loom)))]
 pub(crate) use shuttle::{
     sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
@@ -24,7 +28,9 @@ pub(crate) use shuttle::{
 
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use std::{
-    sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+    sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
+    },
     sync::{Condvar, Mutex, MutexGuard},
     thread,
 };

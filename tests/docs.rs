@@ -8,7 +8,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{compiler, release_dir, release_library_dir, run};
+use common::{compiler, is_installed, release_dir, release_library_dir, run};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const DOCUMENTS: [&str; 3] = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"];
@@ -36,14 +36,6 @@ fn run_twice(program: &Path, expected: &str) {
         assert_eq!(run(&mut command), expected, "{}", program.display());
     }
     assert!(directory.path().join("my.db").is_dir());
-}
-
-fn is_installed(tool: &str) -> bool {
-    let found = Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success());
-    if !found {
-        println!("SKIPPED: there is no {tool} on this machine");
-    }
-    found
 }
 
 fn compile(source: &str, cpp: bool) -> (tempfile::TempDir, PathBuf) {
@@ -97,7 +89,7 @@ fn the_rust_example_runs() {
 
 #[test]
 fn the_python_example_runs() {
-    if !is_installed("python3") {
+    if !is_installed("python3", "the example in Python") {
         return;
     }
     for source in examples("python") {
@@ -113,7 +105,7 @@ fn the_python_example_runs() {
 fn the_commands_are_what_they_are_said_to_be() {
     let lines: Vec<String> =
         examples("sh").iter().flat_map(|block| block.lines().map(String::from).collect::<Vec<_>>()).collect();
-    if !is_installed("make") {
+    if !is_installed("make", "the commands in README.md") {
         return;
     }
     let prefix = tempfile::tempdir().unwrap();
@@ -141,7 +133,7 @@ fn the_commands_are_what_they_are_said_to_be() {
             // That there is such a target; what it does is not repeated here.
             shell(&format!("{line} --dry-run"), Path::new(ROOT));
         } else if line.starts_with("cc ") {
-            if line.contains("pkg-config") && !is_installed("pkg-config") {
+            if line.contains("pkg-config") && !is_installed("pkg-config", "a command in README.md") {
                 continue;
             }
             shell(line, prefix.path());

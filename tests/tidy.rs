@@ -117,7 +117,9 @@ fn the_operating_system_is_reached_through_os_only() {
         for (number, line) in source.code().lines().enumerate() {
             let call = line.contains("std::fs") || line.contains("std::os") || line.contains("libc::");
             let number_only = line.contains("libc::E") && !line.contains("libc::e");
-            if call && !number_only && !line.trim_start().starts_with("//") {
+            // Makes a path of the bytes that C passed: a conversion, not a call.
+            let conversion = source.module == "ffi" && line.ends_with("ffi::OsStrExt;");
+            if call && !number_only && !conversion && !line.trim_start().starts_with("//") {
                 wrong.push(format!("{}:{}: {}", source.path.display(), number + 1, line.trim()));
             }
         }

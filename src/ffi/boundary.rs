@@ -83,7 +83,7 @@ fn report(err: Option<&mut tstore_error>, end: &End) -> i32 {
 /// inside [`guard`], which stops the panic.
 pub(super) fn poison_on_panic(store: &Store, body: impl FnOnce() -> Answer) -> Answer {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
-        store.poison(&panic_text(&*payload));
+        store.poison(&format!("a panic: {}", panic_text(&*payload)));
         resume_unwind(payload)
     })
 }
@@ -428,4 +428,133 @@ pub(super) unsafe fn struct_size<T>(pointer: *const T, smallest: usize, name: &s
         return Err(Error::InvalidArgument(advice));
     }
     Ok(size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::error::{TSTORE_E_BUSY, TSTORE_E_INVALID_ARGUMENT, TSTORE_OK};
+    use super::*;
+
+    fn blank() -> tstore_error {
+        // SAFETY: every field is an integer, for which zeros are a value.
+        unsafe { std::mem::zeroed() }
+    }
+
+    fn message(error: &tstore_error) -> String {
+        // SAFETY: `message` lives and ends with a NUL.
+        unsafe { CStr::from_ptr(error.message.as_ptr()) }.to_str().unwrap().to_string()
+    }
+
+    /// An object like those of the other files.
+    struct Thing(u32);
+    struct ThingHandle;
+    impl Object for Thing {
+        type C = ThingHandle;
+        const NAME: &'static str = "thing";
+        const TAG: u32 = 1;
+    }
+
+    struct Other;
+    impl Object for Other {
+        type C = ThingHandle;
+        const NAME: &'static str = "other";
+        const TAG: u32 = 2;
+    }
+
+    #[test]
+    fn a_panic_becomes_a_status_with_its_text() {
+        let mut err = blank();
+        // SAFETY: `err` lives.
+        let status = unsafe { guard(&raw mut err, || panic!("number {}", 7)) };
+        assert_eq!((status, err.code), (TSTORE_E_PANIC, TSTORE_E_PANIC));
+        assert!(message(&err).contains("number 7"), "{}", message(&err));
+        // SAFETY: NULL is allowed.
+        assert_eq!(unsafe { guard(std::ptr::null_mut(), || panic!("unseen")) }, TSTORE_E_PANIC);
+        // SAFETY: `err` lives.
+        let status = unsafe { guard(&raw mut err, || std::panic::panic_any(5)) };
+        assert_eq!(status, TSTORE_E_PANIC);
+        // SAFETY: `err` lives.
+        assert_eq!(unsafe { guard(&raw mut err, || Ok(TSTORE_OK)) }, TSTORE_OK);
+        assert_eq!((err.code, message(&err)), (TSTORE_OK, String::new()));
+        assert_eq!(guard_or(5, || panic!("unseen")), 5);
+    }
+
+    #[test]
+    fn a_payload_that_panics_when_dropped_is_never_dropped() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("a second panic");
+            }
+        }
+        // SAFETY: NULL is allowed.
+        let status = unsafe { guard(std::ptr::null_mut(), || std::panic::panic_any(Bomb)) };
+        assert_eq!(status, TSTORE_E_PANIC);
+    }
+
+    #[test]
+    fn a_store_refuses_writes_after_a_panic() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path().join("db"), &crate::Options::default()).unwrap();
+        store.put(b"k", b"v").unwrap();
+        let mut err = blank();
+        // SAFETY: `err` lives.
+        let status = unsafe { guard(&raw mut err, || poison_on_panic(&store, || panic!("halfway"))) };
+        assert_eq!(status, TSTORE_E_PANIC);
+        assert!(matches!(store.put(b"k", b"w"), Err(Error::Poisoned(reason)) if reason.contains("halfway")));
+        assert_eq!(&**store.get(b"k").unwrap().as_ref().unwrap(), b"v");
+    }
+
+    #[test]
+    fn a_handle_in_use_is_busy_for_everybody_else() {
+        let handle = create(Thing(3)).unwrap();
+        // SAFETY: `handle` lives until it is released below, and is used by this thread only.
+        unsafe {
+            let mut first = exclusive::<Thing>(handle, "t").unwrap_or_else(|_| panic!());
+            first.0 += 1;
+            assert!(matches!(exclusive::<Thing>(handle, "t"), Err(Error::Busy("thing"))));
+            // Nor can it be freed while it is in use.
+            assert!(matches!(release::<Thing>(handle, "t"), Err(Error::Busy("thing"))));
+            free::<Thing>(handle);
+            let status = guard(std::ptr::null_mut(), || exclusive::<Thing>(handle, "t").map(|_| 0));
+            assert_eq!(status, TSTORE_E_BUSY);
+            drop(first);
+            assert_eq!(exclusive::<Thing>(handle, "t").unwrap_or_else(|_| panic!()).0, 4);
+            assert_eq!(release::<Thing>(handle, "t").unwrap_or_else(|_| panic!()).0, 4);
+        }
+    }
+
+    #[test]
+    fn a_handle_is_usable_again_after_a_panic_in_its_call() {
+        let handle = create(Thing(3)).unwrap();
+        // SAFETY: `handle` lives until it is released below, and is used by this thread only.
+        unsafe {
+            let status = guard(std::ptr::null_mut(), || {
+                let _thing = exclusive::<Thing>(handle, "t")?;
+                panic!("halfway")
+            });
+            assert_eq!(status, TSTORE_E_PANIC);
+            assert_eq!(release::<Thing>(handle, "t").unwrap_or_else(|_| panic!()).0, 3);
+        }
+    }
+
+    #[test]
+    fn a_handle_of_another_type_is_told_apart() {
+        let handle = create(Other).unwrap();
+        // SAFETY: `handle` lives until it is released below, and is used by this thread only.
+        unsafe {
+            let status = guard(std::ptr::null_mut(), || shared::<Thing>(handle, "t").map(|_| 0));
+            assert_eq!(status, TSTORE_E_INVALID_ARGUMENT);
+            free::<Thing>(handle);
+            release::<Other>(handle, "t").unwrap_or_else(|_| panic!());
+        }
+    }
+
+    #[test]
+    fn every_handle_type_has_a_tag_of_its_own() {
+        let tags = [Store::TAG, crate::Options::TAG, crate::Value::TAG, super::super::iter::TAG];
+        for (at, tag) in tags.iter().enumerate() {
+            assert!(tags.iter().skip(at + 1).all(|other| other != tag));
+        }
+    }
 }

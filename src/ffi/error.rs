@@ -144,8 +144,10 @@ const STATUSES: [Status; 32] = [
     Status(TSTORE_E_INTERNAL, c"TSTORE_E_INTERNAL", c"a bug in the library was met"),
 ];
 
+/// Where the table's row for a status is: outcomes first, then errors.
 fn status(number: i32) -> Option<&'static Status> {
-    STATUSES.iter().find(|status| status.0 == number)
+    let row = if number >= 0 { number } else { TSTORE_WRONG_TYPE.checked_sub(number)? };
+    STATUSES.get(usize::try_from(row).ok()?).filter(|status| status.0 == number)
 }
 
 /// The name of a status constant, such as "TSTORE_NOT_FOUND"; "TSTORE_?" for a number that is none.
@@ -218,8 +220,11 @@ impl tstore_error {
     /// Fills in an outcome: a status of 0 or more.
     pub(super) fn set_outcome(&mut self, code: i32) {
         self.clear(code);
+        // Absent keys and ends of scans are frequent: no more than a copy.
         if let (true, Some(Status(_, _, message))) = (code != TSTORE_OK, status(code)) {
-            self.set_message(&message.to_string_lossy());
+            for (place, byte) in self.message.iter_mut().zip(message.to_bytes_with_nul()) {
+                *place = *byte as c_char;
+            }
         }
     }
 

@@ -66,8 +66,9 @@ pub struct tstore_import_report {
 const REPORT_SIZE_SMALLEST: usize = 176;
 const _: () = assert!(size_of::<tstore_import_report>() >= REPORT_SIZE_SMALLEST);
 
-/// Imports a file of the Go TinyStoreDB. Keys and values become bytes (TSTORE_TYPE_BYTES). Where the file
-/// has a key more than once, the first value counts, as it did there.
+/// Imports a file of the Go TinyStoreDB. A value that is UTF-8 becomes a string (TSTORE_TYPE_STRING), any
+/// other one bytes (TSTORE_TYPE_BYTES). Where the file has a key more than once, the first value counts, as
+/// it did there.
 ///
 /// @param path      The file. It is not changed.
 /// @param flags     0, or TSTORE_IMPORT_KEEP_GOING and TSTORE_IMPORT_OVERWRITE, joined by |.
@@ -75,8 +76,9 @@ const _: () = assert!(size_of::<tstore_import_report>() >= REPORT_SIZE_SMALLEST)
 /// @param ctx       Passed on to progress.
 /// @param report    Where the figures go, its struct_size set before; may be NULL, but not with
 ///                  TSTORE_IMPORT_KEEP_GOING, since it is what tells that the file is damaged.
-/// @return TSTORE_OK; TSTORE_E_DAMAGED_IMPORT (nothing was imported; err->offset is where),
-///         TSTORE_E_CANCELLED, TSTORE_E_PERMISSION, errors as tstore_put and tstore_get.
+/// @return TSTORE_OK; TSTORE_E_DAMAGED_IMPORT (err->offset is where; nothing was imported, unless the file
+///         was changed while it was read, which the message says), TSTORE_E_CANCELLED (what was imported
+///         so far stays), TSTORE_E_PERMISSION, errors as tstore_put and tstore_get.
 ///
 /// Threads: any. Other calls on the store may go on meanwhile.
 /// @since 0.1.0

@@ -35,10 +35,13 @@ enum At {
     Failed(Error),
 }
 
+/// Tag of the handles of iterators.
+pub(super) const TAG: u32 = 0x6974_6501;
+
 impl Object for Iter {
     type C = tstore_iter;
     const NAME: &'static str = "tstore_iter";
-    const TAG: u32 = 0x6974_6501;
+    const TAG: u32 = TAG;
 }
 
 /// Begins a walk over the records whose keys start with a prefix, before the first of them.

@@ -1,91 +1,55 @@
 //! Values with a type: strings, integers, floating-point numbers, truth values.
 //!
-//! Invariants:
-//! 1. What is stored as a type is a value of that type: `check_encoding` is the only judge of it.
-//! 2. A value is read as the type it was stored as, never converted.
+//! What the bytes of a type are, and that a value is read as the type it was stored as and never converted,
+//! is `value`'s business; here are only the C calls.
 //!
 //! Callers: C; `store` for [`check_encoding`].
 
 use std::ffi::{c_char, c_void};
 
-use super::boundary::{Answer, check_buffer, copy_out, key, output, value};
+use super::boundary::{check_buffer, copy_out, key, output, value};
 use super::error::{TSTORE_BUFFER_TOO_SMALL, TSTORE_NOT_FOUND, TSTORE_OK, tstore_error};
 use super::store::{tstore, with_store};
 use crate::error::{Error, Result};
 use crate::store::{Store, WriteOptions};
 use crate::types::ValueType;
+use crate::value::Scalar;
 
-/// Why bytes are no value of a type, or `None` if they are one. What is encoded by serde is known when it
-/// is decoded.
-fn fault(value_type: ValueType, bytes: &[u8]) -> Option<String> {
-    let name = value_type.name();
-    match value_type {
-        ValueType::Bytes | ValueType::Serde => None,
-        ValueType::String => {
-            let error = std::str::from_utf8(bytes).err()?;
-            Some(format!("a string is UTF-8, which ends at byte {}", error.valid_up_to()))
-        }
-        ValueType::I64 | ValueType::U64 | ValueType::F64 => {
-            (bytes.len() != 8).then(|| format!("a value of type {name} has 8 bytes, not {}", bytes.len()))
-        }
-        ValueType::Bool => (!matches!(bytes, [0] | [1]))
-            .then(|| format!("a value of type {name} is one byte, 0 or 1, not these {} bytes", bytes.len())),
-    }
-}
-
-/// Refuses bytes that are no value of their type.
+/// Refuses bytes that are no value of their type. What serde encoded is known when it is decoded.
 pub(super) fn check_encoding(value_type: ValueType, bytes: &[u8]) -> Result<()> {
-    match fault(value_type, bytes) {
-        None => Ok(()),
-        Some(fault) => {
-            Err(Error::InvalidArgument(format!("{fault}: store these bytes with tstore_put instead")))
+    if value_type == ValueType::Serde {
+        return Ok(());
+    }
+    match Scalar::decode(value_type, bytes) {
+        Ok(_) => Ok(()),
+        Err(Error::Decode(reason)) => {
+            Err(Error::InvalidArgument(format!("{reason}: store these bytes with tstore_put instead")))
         }
+        Err(error) => Err(error),
     }
 }
 
-/// Stores `bytes` as `value_type`.
-fn put(store: &Store, key: &[u8], bytes: &[u8], value_type: ValueType) -> Answer {
-    check_encoding(value_type, bytes)?;
-    store.put_with(key, bytes, WriteOptions { value_type, ..WriteOptions::default() })?;
-    Ok(TSTORE_OK)
-}
-
-/// Reads a value of type `wanted`, and of no other, with `decode`.
-fn read<T>(
-    store: &Store,
-    key: &[u8],
-    wanted: ValueType,
-    decode: impl FnOnce(&[u8]) -> Option<T>,
-) -> Result<Option<T>> {
-    let read = store.read(key, |found, bytes| {
-        if found != wanted {
-            return Err(Error::WrongType { found, wanted });
-        }
-        if let Some(fault) = fault(wanted, bytes) {
-            return Err(Error::Decode(fault));
-        }
-        decode(bytes).ok_or(Error::Internal("a value that was checked does not decode"))
-    })?;
-    read.transpose()
-}
-
-/// Stores an 8-byte number.
+/// Stores a value with its type.
 ///
 /// # Safety
 /// The pointers keep the caller's part, see `boundary`.
-unsafe fn put_number(
+unsafe fn put(
     db: *mut tstore,
     key: *const c_void,
     key_size: usize,
-    bytes: [u8; 8],
-    value_type: ValueType,
+    value: Scalar<'_>,
     err: *mut tstore_error,
 ) -> i32 {
     // SAFETY: the caller's part.
-    unsafe { with_store(db, err, |store| put(store, self::key(key, key_size, "key")?, &bytes, value_type)) }
+    unsafe {
+        with_store(db, err, |store| {
+            store.put_scalar(self::key(key, key_size, "key")?, value)?;
+            Ok(TSTORE_OK)
+        })
+    }
 }
 
-/// Reads a value of `wanted` that `decode` makes a `T` of.
+/// Reads a value with `read` to where the caller wants it.
 ///
 /// # Safety
 /// The pointers keep the caller's part, see `boundary`.
@@ -94,16 +58,15 @@ unsafe fn get<T>(
     key: *const c_void,
     key_size: usize,
     value: *mut T,
-    wanted: ValueType,
-    decode: impl FnOnce(&[u8]) -> Option<T>,
     err: *mut tstore_error,
+    read: impl FnOnce(&Store, &[u8]) -> Result<Option<T>>,
 ) -> i32 {
     // SAFETY: the caller's part.
     unsafe {
         with_store(db, err, |store| {
             let key = self::key(key, key_size, "key")?;
             let mut output = output(value, "value")?;
-            let Some(value) = read(store, key, wanted, decode)? else { return Ok(TSTORE_NOT_FOUND) };
+            let Some(value) = read(store, key)? else { return Ok(TSTORE_NOT_FOUND) };
             output.set(value);
             Ok(TSTORE_OK)
         })
@@ -130,7 +93,11 @@ pub unsafe extern "C" fn tstore_put_string(
     unsafe {
         with_store(db, err, |store| {
             let key = self::key(key, key_size, "key")?;
-            put(store, key, value(string.cast(), string_size, "string")?, ValueType::String)
+            let string = value(string.cast(), string_size, "string")?;
+            let value_type = ValueType::String;
+            check_encoding(value_type, string)?;
+            store.put_with(key, string, WriteOptions { value_type, ..WriteOptions::default() })?;
+            Ok(TSTORE_OK)
         })
     }
 }
@@ -162,14 +129,15 @@ pub unsafe extern "C" fn tstore_get_string(
             let key = self::key(key, key_size, "key")?;
             check_buffer(buffer.cast(), buffer_size)?;
             let mut output = output(string_size, "string_size")?;
-            let read = read(store, key, ValueType::String, |bytes| {
+            let read = store.read(key, |found, bytes| {
+                Scalar::decode_as(ValueType::String, found, bytes)?;
                 let fits = bytes.len() < buffer_size && copy_out(bytes, buffer.cast(), buffer_size);
                 if fits {
                     buffer.add(bytes.len()).write(0);
                 }
-                Some((bytes.len(), fits))
+                Ok::<_, Error>((bytes.len(), fits))
             })?;
-            let Some((size, fits)) = read else { return Ok(TSTORE_NOT_FOUND) };
+            let Some((size, fits)) = read.transpose()? else { return Ok(TSTORE_NOT_FOUND) };
             output.set(size);
             Ok(if fits { TSTORE_OK } else { TSTORE_BUFFER_TOO_SMALL })
         })
@@ -189,7 +157,7 @@ pub unsafe extern "C" fn tstore_put_i64(
     err: *mut tstore_error,
 ) -> i32 {
     // SAFETY: the caller's part, see `boundary`.
-    unsafe { put_number(db, key, key_size, value.to_le_bytes(), ValueType::I64, err) }
+    unsafe { put(db, key, key_size, Scalar::I64(value), err) }
 }
 
 /// Reads a signed integer.
@@ -207,9 +175,8 @@ pub unsafe extern "C" fn tstore_get_i64(
     value: *mut i64,
     err: *mut tstore_error,
 ) -> i32 {
-    let decode = |bytes: &[u8]| bytes.try_into().ok().map(i64::from_le_bytes);
     // SAFETY: the caller's part, see `boundary`.
-    unsafe { get(db, key, key_size, value, ValueType::I64, decode, err) }
+    unsafe { get(db, key, key_size, value, err, |store, key| store.get_i64(key)) }
 }
 
 /// Stores an unsigned integer.
@@ -225,7 +192,7 @@ pub unsafe extern "C" fn tstore_put_u64(
     err: *mut tstore_error,
 ) -> i32 {
     // SAFETY: the caller's part, see `boundary`.
-    unsafe { put_number(db, key, key_size, value.to_le_bytes(), ValueType::U64, err) }
+    unsafe { put(db, key, key_size, Scalar::U64(value), err) }
 }
 
 /// Reads an unsigned integer.
@@ -243,9 +210,8 @@ pub unsafe extern "C" fn tstore_get_u64(
     value: *mut u64,
     err: *mut tstore_error,
 ) -> i32 {
-    let decode = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_le_bytes);
     // SAFETY: the caller's part, see `boundary`.
-    unsafe { get(db, key, key_size, value, ValueType::U64, decode, err) }
+    unsafe { get(db, key, key_size, value, err, |store, key| store.get_u64(key)) }
 }
 
 /// Stores a floating-point number, with all its bits.
@@ -261,7 +227,7 @@ pub unsafe extern "C" fn tstore_put_f64(
     err: *mut tstore_error,
 ) -> i32 {
     // SAFETY: the caller's part, see `boundary`.
-    unsafe { put_number(db, key, key_size, value.to_le_bytes(), ValueType::F64, err) }
+    unsafe { put(db, key, key_size, Scalar::F64(value), err) }
 }
 
 /// Reads a floating-point number.
@@ -279,9 +245,8 @@ pub unsafe extern "C" fn tstore_get_f64(
     value: *mut f64,
     err: *mut tstore_error,
 ) -> i32 {
-    let decode = |bytes: &[u8]| bytes.try_into().ok().map(f64::from_le_bytes);
     // SAFETY: the caller's part, see `boundary`.
-    unsafe { get(db, key, key_size, value, ValueType::F64, decode, err) }
+    unsafe { get(db, key, key_size, value, err, |store, key| store.get_f64(key)) }
 }
 
 /// Stores a truth value.
@@ -298,11 +263,7 @@ pub unsafe extern "C" fn tstore_put_bool(
     err: *mut tstore_error,
 ) -> i32 {
     // SAFETY: the caller's part, see `boundary`.
-    unsafe {
-        with_store(db, err, |store| {
-            put(store, self::key(key, key_size, "key")?, &[u8::from(value != 0)], ValueType::Bool)
-        })
-    }
+    unsafe { put(db, key, key_size, Scalar::Bool(value != 0), err) }
 }
 
 /// Reads a truth value.
@@ -320,7 +281,6 @@ pub unsafe extern "C" fn tstore_get_bool(
     value: *mut i32,
     err: *mut tstore_error,
 ) -> i32 {
-    let decode = |bytes: &[u8]| bytes.first().map(|byte| i32::from(*byte));
     // SAFETY: the caller's part, see `boundary`.
-    unsafe { get(db, key, key_size, value, ValueType::Bool, decode, err) }
+    unsafe { get(db, key, key_size, value, err, |store, key| Ok(store.get_bool(key)?.map(i32::from))) }
 }

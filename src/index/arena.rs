@@ -16,8 +16,8 @@
 
 use crate::error::{Error, Result};
 #[cfg(not(any(loom, shuttle, miri)))]
-use crate::index::memory::Reservation;
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
+use crate::os::memory::{COMMIT_STEP, Reservation};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 #[cfg(not(any(loom, shuttle, miri)))]
 use std::ptr::NonNull;
 
@@ -31,6 +31,9 @@ pub(super) const LINE_BYTES: u64 = 64;
 const RESERVE_LINES_MAX: u32 = 1024;
 /// How much is committed at a time.
 const COMMIT_LINES: u32 = (2 << 20) / LINE_BYTES as u32;
+/// The least address space to make do with, where the system refuses more.
+#[cfg(not(any(loom, shuttle, miri)))]
+const SIZE_MIN: usize = 64 << 20;
 
 /// The sizes of blocks: 1, 2, 4, 8, 16 and 33 lines. The last one is a node of 256 children, whose header
 /// has a line of its own.
@@ -79,7 +82,7 @@ pub(super) struct Arena {
     #[cfg(not(any(loom, shuttle, miri)))]
     base: NonNull<AtomicU64>,
     #[cfg(not(any(loom, shuttle, miri)))]
-    reservation: Mutex<Reservation>,
+    reservation: Reservation,
     /// Under an explorer, words of the explorer's own, few enough to follow.
     #[cfg(any(loom, shuttle, miri))]
     heap: Box<[AtomicU64]>,
@@ -101,12 +104,12 @@ impl Arena {
     /// An arena of at most `limit` bytes; less where the system refuses so much address space.
     pub(super) fn new(limit: u64) -> Result<Arena> {
         let size = usize::try_from(limit).unwrap_or(usize::MAX / 2).min(1 << 38);
-        let reservation = Reservation::new(size)?;
+        let reservation = Reservation::new(size, size.min(SIZE_MIN))?;
         let lines = (reservation.size() as u64).min(limit) / LINE_BYTES;
         Ok(Arena {
             committed: AtomicUsize::new(0),
             base: reservation.base().cast(),
-            reservation: crate::sync::Mutex::new(reservation),
+            reservation,
             limit: u32::try_from(lines).unwrap_or(u32::MAX),
             nowhere: AtomicU64::new(0),
         })
@@ -115,16 +118,17 @@ impl Arena {
     /// Makes the first `lines` lines usable.
     fn commit(&self, lines: u32) -> Result<()> {
         let bytes = lines as usize * LINE_BYTES as usize;
-        crate::sync::lock(&self.reservation)?.commit(bytes)?;
+        self.reservation.commit(bytes)?;
         self.committed.store(bytes / 8, Ordering::Release);
         Ok(())
     }
 
-    /// Gives memory behind the first lines back to the system. Only while no block is in use.
+    /// Gives the memory behind the first step back to the system. Only while no block is in use.
     fn discard(&self) {
-        if let Ok(mut reservation) = crate::sync::lock(&self.reservation) {
-            reservation.discard(COMMIT_LINES as usize * LINE_BYTES as usize);
-        }
+        // SAFETY: no block is in use, so there is no reference into the tree through which a reader could
+        // come here (invariant 4: every block was out of reach before it was freed), and the writer is
+        // in this call. What a new block holds is not relied on.
+        unsafe { self.reservation.discard(COMMIT_STEP) };
     }
 
     /// `count` words from the start of `line` on; none where that is out of range.
@@ -161,7 +165,7 @@ impl Arena {
     /// An arena of at most `limit` bytes.
     pub(super) fn new(limit: u64) -> Result<Arena> {
         let lines = u32::try_from(limit / LINE_BYTES).unwrap_or(u32::MAX);
-        let lines = if cfg!(loom) { lines.min(32) } else { lines.min(1 << 14) };
+        let lines = lines.min(if cfg!(loom) { 32 } else { 512 });
         Ok(Arena {
             committed: AtomicUsize::new(0),
             heap: (0..lines as usize * LINE_WORDS).map(|_| AtomicU64::new(0)).collect(),
@@ -283,10 +287,12 @@ impl Allocator {
         Ok(line)
     }
 
-    /// Sees to it that blocks of `lines` in all can be allocated without asking the system for more.
+    /// Sees to it that blocks of `lines` in all can be allocated without asking the system for more, for
+    /// either purpose.
     pub(super) fn ensure(&mut self, arena: &Arena, lines: u32) -> Result<()> {
+        let wanted = lines.checked_add(self.reserve_lines).ok_or(Error::NoMemory("the index"))?;
         let room = self.committed - self.next.min(self.committed);
-        if room < lines { self.commit(arena, lines - room) } else { Ok(()) }
+        if room < wanted { self.commit(arena, wanted - room) } else { Ok(()) }
     }
 
     /// Takes back a block that no reader can reach (invariant 4).

@@ -13,9 +13,10 @@
 use std::ops::Bound;
 
 use crate::error::{Error, Result};
+use crate::index::bytes::common_length;
 use crate::index::node::Node;
 use crate::index::reference::{Kind, Ref, Target};
-use crate::index::tree::{Tree, common_length};
+use crate::index::tree::Tree;
 use crate::index::versions::Versions;
 use crate::index::{Direction, KeySource, Pin};
 use crate::sync::Ordering;

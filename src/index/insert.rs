@@ -8,10 +8,11 @@
 use crate::error::{Error, Result};
 use crate::index::KeySource;
 use crate::index::arena::Purpose;
+use crate::index::bytes::{common_length, first_bytes};
 use crate::index::node::Node;
 use crate::index::reference::Target;
-use crate::index::reference::{Fingerprint, Kind, Ref, first_bytes};
-use crate::index::tree::{Spot, Tree, common_length};
+use crate::index::reference::{Fingerprint, Kind, Ref};
+use crate::index::tree::{Spot, Tree};
 use crate::index::versions::Versions;
 use crate::index::writer::{Memory, Writer};
 use crate::sync::Ordering;

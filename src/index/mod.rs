@@ -14,18 +14,17 @@
 //! 3. What a change takes out of the tree is reused only when every pin from before it is gone.
 //! 4. A change that fails leaves the index as it was.
 //!
-//! The files, from the bottom up: `memory` (address space), `arena` (blocks of words), `pins` (who
-//! reads), `reference` and `node` (what the words mean), `tree` (the way down), `versions`, `lookup` and
-//! `cursor` (for readers), `writer`, `insert`, `remove`, `update` (for the writer).
+//! The files, from the bottom up: `bytes`, `arena` (blocks of words), `pins` (who reads), `reference` and
+//! `node` (what the words mean), `tree` (the way down), `versions`, `lookup` and `cursor` (for readers),
+//! `writer`, `insert`, `remove`, `update` (for the writer).
 //!
-//! Callers: `store`. Imports from the crate only `error`, `types` and `sync`.
+//! Callers: `store`. Imports from the crate only `error`, `types`, `sync` and `os::memory`.
 
 mod arena;
+mod bytes;
 mod cursor;
 mod insert;
 mod lookup;
-#[cfg(not(any(loom, shuttle, miri)))]
-mod memory;
 mod node;
 mod pins;
 mod reference;

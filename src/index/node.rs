@@ -17,6 +17,7 @@
 //! Callers: the other files of `index`.
 
 use crate::index::arena::Arena;
+use crate::index::bytes::equal_bytes;
 use crate::index::reference::{Kind, Ref};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -51,22 +52,17 @@ const fn children_at(kind: Kind) -> usize {
     }
 }
 
-/// Bit i tells whether byte i of `word` is `byte`.
-#[inline(always)]
-fn equal_bytes(word: u64, byte: u8) -> u64 {
-    const LOW_SEVEN: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    let difference = word ^ (u64::from(byte) * 0x0101_0101_0101_0101);
-    let zeros = !(((difference & LOW_SEVEN) + LOW_SEVEN) | difference | LOW_SEVEN);
-    // One bit in each byte's top place, gathered into the top byte.
-    (zeros >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
-}
-
-/// The index of `byte` among the first `count` of the key bytes in `keys`, at most 64 of them.
+/// The index of `byte` among the first `count` of the key bytes in `keys`, at most 63 of them.
 #[inline(always)]
 fn find_key(keys: &[AtomicU64], count: usize, byte: u8) -> Option<usize> {
     let mut found = 0u64;
-    for (index, word) in keys.iter().enumerate() {
-        found |= equal_bytes(word.load(Ordering::Relaxed), byte) << (8 * index);
+    let (pairs, last) = keys.as_chunks::<2>();
+    for (index, [low, high]) in pairs.iter().enumerate() {
+        let equal = equal_bytes(low.load(Ordering::Relaxed), high.load(Ordering::Relaxed), byte);
+        found |= equal << (16 * index);
+    }
+    if let [last] = last {
+        found |= (equal_bytes(last.load(Ordering::Relaxed), 0, byte) & 0xff) << (16 * pairs.len());
     }
     found &= (1u64 << count) - 1;
     if found == 0 { None } else { Some(found.trailing_zeros() as usize) }
@@ -356,19 +352,6 @@ pub(super) fn any_leaf(arena: &Arena, reference: Ref) -> Ref {
 mod tests {
     use super::*;
     use crate::types::Position;
-
-    #[test]
-    fn equal_bytes_finds_each_place_and_nothing_else() {
-        for byte in [0u8, 1, 0x7f, 0x80, 0xff, b'a'] {
-            for bits in 0..256u64 {
-                let word = (0..8).fold(0u64, |word, i| {
-                    let value = if bits >> i & 1 == 1 { byte } else { byte ^ 1 << (i % 8) };
-                    word | u64::from(value) << (8 * i)
-                });
-                assert_eq!(equal_bytes(word, byte), bits);
-            }
-        }
-    }
 
     #[test]
     fn bits_between_covers_exactly_the_range() {

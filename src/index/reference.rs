@@ -13,6 +13,7 @@
 //! Callers: the other files of `index`.
 
 use crate::index::arena::SizeClass;
+use crate::index::bytes::first_bytes;
 use crate::types::Position;
 
 const LEAF: u64 = 1 << 63;
@@ -48,15 +49,6 @@ impl Fingerprint {
         };
         Fingerprint(fold(hash, tail ^ START.rotate_left(17)) >> (64 - FINGERPRINT_BITS))
     }
-}
-
-/// The first eight bytes of `bytes` as a little-endian word, zeros where it is shorter.
-#[inline]
-pub(super) fn first_bytes(bytes: &[u8]) -> u64 {
-    if let Some(chunk) = bytes.first_chunk::<8>() {
-        return u64::from_le_bytes(*chunk);
-    }
-    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// The kinds of nodes, named by how many children they hold.

@@ -135,7 +135,7 @@ fn joined_prefix(upper: u64, length: usize, byte: u8, lower: u64) -> u64 {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
-    use crate::index::reference::first_bytes;
+    use crate::index::bytes::first_bytes;
 
     #[test]
     fn joined_prefix_is_that_of_the_joined_bytes() {

@@ -6,6 +6,8 @@ mod bench;
 mod loom;
 #[cfg(not(any(loom, shuttle)))]
 mod model;
+#[cfg(all(shuttle, not(loom)))]
+mod shuttle;
 #[cfg(not(any(loom, shuttle)))]
 mod threads;
 #[cfg(not(any(loom, shuttle)))]

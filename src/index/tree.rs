@@ -12,6 +12,7 @@
 use crate::error::{Error, Result};
 use crate::index::KeySource;
 use crate::index::arena::Arena;
+use crate::index::bytes::{common_length, first_bytes};
 use crate::index::node::{Node, any_leaf};
 use crate::index::pins::Pins;
 use crate::index::reference::{Fingerprint, Kind, Ref, Target};
@@ -79,15 +80,6 @@ pub(super) enum Spot<'t, 'k> {
     OtherPrefix { slot: &'t AtomicU64, node: Ref, prefix: Prefix<'k>, common: usize, depth: usize },
 }
 
-/// How many bytes `a` and `b` have in common at the start.
-pub(super) fn common_length(a: &[u8], b: &[u8]) -> usize {
-    let (a_words, _) = a.as_chunks::<8>();
-    let (b_words, _) = b.as_chunks::<8>();
-    let equal = a_words.iter().zip(b_words).take_while(|(a, b)| a == b).count() * 8;
-    let rest = a.iter().skip(equal).zip(b.iter().skip(equal));
-    equal + rest.take_while(|(a, b)| a == b).count()
-}
-
 impl Tree {
     pub(super) fn new(limit: u64) -> Result<Tree> {
         Ok(Tree {
@@ -109,8 +101,13 @@ impl Tree {
         let mut current = Ref::from_word(self.root.load(Ordering::Acquire));
         let mut depth = 0;
         while let Some(node) = Node::at(&self.arena, current) {
-            if node.kind() == Kind::N11 {
-                self.arena.prefetch(current.line() + 1);
+            let lines = match node.kind() {
+                Kind::N11 => 2,
+                Kind::N25 => 4,
+                _ => 1,
+            };
+            for line in 1..lines {
+                self.arena.prefetch(current.line() + line);
             }
             depth += current.prefix_length();
             current = match self.step(&node, key, depth) {
@@ -158,18 +155,76 @@ impl Tree {
     }
 
     /// What there is where `key` belongs. For the writer.
+    ///
+    /// One way down is enough where all prefixes on it are short enough to stand in the nodes; where one
+    /// is not, or differs from the key, and the key is not there, a second one compares them in full.
     pub(super) fn locate<'t, 'k>(
         &'t self,
         key: &[u8],
         fingerprint: Fingerprint,
         keys: &'k impl KeySource,
     ) -> Result<Spot<'t, 'k>> {
-        // A put over an existing key takes the same way as a get, and is the most frequent one.
-        if let Some((slot, found, owner)) = self.candidate(key, fingerprint)
-            && keys.key_at(self.position_of(found)?)? == key
-        {
-            return Ok(Spot::Found { slot, found, owner });
+        let mut slot = &self.root;
+        let mut owner = None;
+        let mut depth = 0;
+        let mut compared = true;
+        loop {
+            let current = Ref::from_word(slot.load(Ordering::Acquire));
+            let Some(node) = Node::at(&self.arena, current) else {
+                if current.is_null() {
+                    return if compared { Ok(Spot::Empty { slot }) } else { self.locate_exactly(key, keys) };
+                }
+                if !compared && !current.may_be(fingerprint) {
+                    return self.locate_exactly(key, keys);
+                }
+                let other_key = keys.key_at(self.position_of(current)?)?;
+                if other_key == key {
+                    return Ok(Spot::Found { slot, found: current, owner });
+                }
+                if !compared {
+                    return self.locate_exactly(key, keys);
+                }
+                return Ok(Spot::OtherKey { slot, other: current, other_key, depth });
+            };
+            let length = current.prefix_length();
+            if length > 0 {
+                // The header of a node of 256 is on a line of its own: not worth fetching for a key that
+                // is most probably there.
+                if length <= 8 && node.kind() != Kind::N256 {
+                    let differing = node.prefix() ^ first_bytes(key.get(depth..).unwrap_or(&[]));
+                    if depth + length > key.len() || differing.trailing_zeros() < 8 * length as u32 {
+                        return self.locate_exactly(key, keys);
+                    }
+                } else {
+                    compared = false;
+                }
+                depth += length;
+            }
+            let Some(word) = self.step(&node, key, depth) else {
+                return match key.get(depth) {
+                    Some(byte) if compared => Ok(Spot::NoPlace { slot, node: current, byte: *byte }),
+                    _ => self.locate_exactly(key, keys),
+                };
+            };
+            let byte = key.get(depth).copied();
+            if let Some(byte) = byte
+                && node.kind() == Kind::N256
+                && word.load(Ordering::Relaxed) == 0
+            {
+                // A place that is not in use.
+                return match compared {
+                    true => Ok(Spot::NoPlace { slot, node: current, byte }),
+                    false => self.locate_exactly(key, keys),
+                };
+            }
+            owner = Some(Owner { slot, node: current, byte });
+            slot = word;
+            depth += 1;
         }
+    }
+
+    /// As [`Tree::locate`], with every prefix compared in full.
+    fn locate_exactly<'t, 'k>(&'t self, key: &[u8], keys: &'k impl KeySource) -> Result<Spot<'t, 'k>> {
         let mut slot = &self.root;
         let mut owner = None;
         let mut depth = 0;

@@ -14,13 +14,10 @@ use crate::index::insert::place;
 use crate::index::reference::{Fingerprint, Ref, Target};
 use crate::index::remove::detach;
 use crate::index::tree::{Owner, Spot, Tree};
-use crate::index::versions::{HEADER_WORDS, Version, Versions, header, write_block};
-use crate::index::writer::{Memory, Writer};
+use crate::index::versions::{BLOCK_VERSIONS_MAX, HEADER_WORDS, Version, Versions, header, write_block};
+use crate::index::writer::{Memory, Scratch, Writer};
 use crate::sync::{AtomicU64, Ordering};
 use crate::types::{Lsn, Position};
-
-/// Versions in the largest block.
-const BLOCK_VERSIONS_MAX: usize = (SizeClass::LARGEST.words() - HEADER_WORDS) / 2;
 
 impl Writer {
     /// Makes `version`, which is newer than all others, the newest one of `key`, and keeps those older
@@ -43,9 +40,8 @@ impl Writer {
         memory.prepare(tree, 0)?;
         match tree.locate(key, fingerprint, keys)? {
             Spot::Found { slot, found, owner } => {
-                let old = versions_of(tree, found, keys)?;
                 let place = Place { slot, found, owner, fingerprint };
-                settle(tree, memory, place, Some(version), &old, needed, released)?;
+                place.settle(tree, memory, Some(version), keys, needed, released)?;
             }
             _ if version.deleted => {}
             spot => {
@@ -75,9 +71,8 @@ impl Writer {
         if let Spot::Found { slot, found, owner } = tree.locate(key, fingerprint, keys)?
             && matches!(found.target(), Target::Versions(_))
         {
-            let old = versions_of(tree, found, keys)?;
             let place = Place { slot, found, owner, fingerprint };
-            settle(tree, memory, place, None, &old, needed, released)?;
+            place.settle(tree, memory, None, keys, needed, released)?;
             memory.publish(tree);
         }
         Ok(())
@@ -117,82 +112,103 @@ struct Place<'t> {
     fingerprint: Fingerprint,
 }
 
-/// The versions that a key has now, newest first.
-fn versions_of(tree: &Tree, found: Ref, keys: &impl KeySource) -> Result<Vec<Version>> {
-    let mut versions = Vec::new();
+impl Place<'_> {
+    /// Replaces the key's versions by `newest`, if given, and those of its versions that are needed.
+    fn settle(
+        self,
+        tree: &Tree,
+        memory: &mut Memory,
+        newest: Option<Version>,
+        keys: &impl KeySource,
+        needed: impl FnMut(Lsn, Lsn) -> bool,
+        mut released: impl FnMut(Version),
+    ) -> Result<()> {
+        let mut scratch = std::mem::take(&mut memory.scratch);
+        let Scratch { before, after } = &mut scratch;
+        let settled = versions_of(tree, self.found, keys, before)
+            .and_then(|()| kept_of(newest, before, needed, after))
+            .and_then(|()| self.replace(tree, memory, newest.is_some(), before, after));
+        if settled.is_ok() {
+            let mut kept = after.iter().skip(usize::from(newest.is_some())).peekable();
+            for version in before.iter() {
+                if kept.next_if_eq(&version).is_none() {
+                    released(*version);
+                }
+            }
+        }
+        before.clear();
+        after.clear();
+        memory.scratch = scratch;
+        settled
+    }
+
+    /// Makes `after` the key's versions in place of `before`.
+    fn replace(
+        self,
+        tree: &Tree,
+        memory: &mut Memory,
+        grown: bool,
+        before: &[Version],
+        after: &[Version],
+    ) -> Result<()> {
+        if !grown && after.len() == before.len() {
+            return Ok(());
+        }
+        if let Target::Versions(line) = self.found.target() {
+            memory.prepare(tree, Versions::blocks(&tree.arena, line))?;
+        }
+        let new = match after {
+            [] => return detach(tree, memory, self.slot, self.found, self.owner),
+            [only] => Ref::leaf(self.fingerprint, only.position),
+            many => {
+                let purpose = if grown { Purpose::Grow } else { Purpose::Shrink };
+                Ref::versions(self.fingerprint, write_list(tree, memory, many, purpose)?)
+            }
+        };
+        self.slot.store(new.to_word(), Ordering::Release);
+        memory.retire(tree, self.found);
+        Ok(())
+    }
+}
+
+/// Puts the versions that a key has now into `versions`, newest first.
+fn versions_of(tree: &Tree, found: Ref, keys: &impl KeySource, versions: &mut Vec<Version>) -> Result<()> {
     match found.target() {
         Target::Leaf(position) => {
             let lsn = keys.lsn_at(position)?;
-            push(&mut versions, Version { lsn, position, deleted: false })?;
+            push(versions, Version { lsn, position, deleted: false })
         }
         Target::Versions(line) => {
-            for version in Versions::new(&tree.arena, line) {
-                push(&mut versions, version)?;
-            }
+            Versions::new(&tree.arena, line).try_for_each(|version| push(versions, version))
         }
-        _ => return Err(Error::Internal("a leaf of the index is not one")),
+        _ => Err(Error::Internal("a leaf of the index is not one")),
     }
-    Ok(versions)
+}
+
+/// Puts `newest`, if given, and those of `before` that are needed into `after`, newest first.
+fn kept_of(
+    newest: Option<Version>,
+    before: &[Version],
+    mut needed: impl FnMut(Lsn, Lsn) -> bool,
+    after: &mut Vec<Version>,
+) -> Result<()> {
+    let mut newer: Option<Lsn> = None;
+    for version in newest.iter().chain(before) {
+        if newer.is_none_or(|newer| needed(version.lsn, newer)) {
+            push(after, *version)?;
+        }
+        newer = Some(version.lsn);
+    }
+    // A deletion with nothing before it is the same as nothing.
+    while after.last().is_some_and(|version| version.deleted) {
+        after.pop();
+    }
+    Ok(())
 }
 
 fn push(versions: &mut Vec<Version>, version: Version) -> Result<()> {
     versions.try_reserve(1).map_err(|_| Error::NoMemory("the versions of a key"))?;
     versions.push(version);
-    Ok(())
-}
-
-/// Replaces a key's versions `old` by `newest`, if given, and those of the old ones that are needed.
-fn settle(
-    tree: &Tree,
-    memory: &mut Memory,
-    place: Place<'_>,
-    newest: Option<Version>,
-    old: &[Version],
-    mut needed: impl FnMut(Lsn, Lsn) -> bool,
-    mut released: impl FnMut(Version),
-) -> Result<()> {
-    let mut kept = Vec::new();
-    let mut newer: Option<Lsn> = None;
-    for version in newest.iter().chain(old) {
-        if newer.is_none_or(|newer| needed(version.lsn, newer)) {
-            push(&mut kept, *version)?;
-        }
-        newer = Some(version.lsn);
-    }
-    // A deletion with nothing before it is the same as nothing.
-    while kept.last().is_some_and(|version| version.deleted) {
-        kept.pop();
-    }
-    if newest.is_none() && kept.len() == old.len() {
-        return Ok(());
-    }
-    let blocks = match place.found.target() {
-        Target::Versions(line) => Versions::blocks(&tree.arena, line),
-        _ => 0,
-    };
-    memory.prepare(tree, blocks + 2)?;
-    let new = match kept.as_slice() {
-        [] => {
-            detach(tree, memory, place.slot, place.found, place.owner)?;
-            Ref::NULL
-        }
-        [only] => Ref::leaf(place.fingerprint, only.position),
-        many => {
-            let purpose = if newest.is_some() { Purpose::Grow } else { Purpose::Shrink };
-            Ref::versions(place.fingerprint, write_list(tree, memory, many, purpose)?)
-        }
-    };
-    if !new.is_null() {
-        place.slot.store(new.to_word(), Ordering::Release);
-        memory.retire(tree, place.found);
-    }
-    let new_ones = usize::from(newest.is_some());
-    let mut kept = kept.iter().skip(new_ones).peekable();
-    for version in old {
-        if kept.next_if_eq(&version).is_none() {
-            released(*version);
-        }
-    }
     Ok(())
 }
 

@@ -16,6 +16,8 @@ use crate::types::{Lsn, Position};
 
 pub(super) const HEADER_WORDS: usize = 2;
 const CLASS_SHIFT: u32 = 32;
+/// Versions in the largest block.
+pub(super) const BLOCK_VERSIONS_MAX: usize = (SizeClass::LARGEST.words() - HEADER_WORDS) / 2;
 const DELETED: u64 = 1 << 63;
 
 /// One version of a key.

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::index::arena::{Allocator, LINE_BYTES, Purpose, SizeClass};
 use crate::index::reference::{Kind, Ref, Target};
 use crate::index::tree::Tree;
-use crate::index::versions;
+use crate::index::versions::{self, BLOCK_VERSIONS_MAX, Version};
 use crate::sync::Ordering;
 
 /// Blocks that are retired before their memory is asked for back.
@@ -54,6 +54,23 @@ pub(super) struct Memory {
     /// Blocks retired since the last look at the readers.
     since_reclaim: usize,
     keys: u64,
+    /// Room for the versions of a key before and after a change.
+    pub(super) scratch: Scratch,
+}
+
+/// See [`Memory::scratch`].
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    pub(super) before: Vec<Version>,
+    pub(super) after: Vec<Version>,
+}
+
+impl Scratch {
+    fn reserve(&mut self) -> Result<()> {
+        let before = self.before.try_reserve(BLOCK_VERSIONS_MAX);
+        let after = self.after.try_reserve(BLOCK_VERSIONS_MAX + 1);
+        before.and(after).map_err(|_| Error::NoMemory("the versions of a key"))
+    }
 }
 
 /// A moment in the index's life, as [`Writer::mark`] gives it.
@@ -68,6 +85,7 @@ impl Writer {
             retired_bytes: 0,
             since_reclaim: 0,
             keys: 0,
+            scratch: Scratch::default(),
         };
         Writer { tree, memory }
     }
@@ -85,10 +103,11 @@ impl Writer {
     }
 
     /// Sees to it that the next `changes` changes have the memory they need, so that they cannot fail for
-    /// want of it. Error: `NoMemory`.
+    /// want of it; changes of a key with more than a hundred versions excepted. Error: `NoMemory`.
     pub fn reserve(&mut self, changes: usize) -> Result<()> {
         let lines = u32::try_from(changes).ok().and_then(|changes| changes.checked_mul(LINES_OF_A_CHANGE));
         self.memory.prepare(&self.tree, changes.saturating_mul(RETIRED_BY_A_CHANGE))?;
+        self.memory.scratch.reserve()?;
         self.memory.ensure(&self.tree, lines.ok_or(Error::NoMemory("the index"))?)
     }
 

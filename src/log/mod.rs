@@ -44,7 +44,7 @@ use lock_file::{LockFile, Witness};
 use prepared::Prepared;
 pub use recovery::Replayed;
 use segment::{Segment, SegmentTable};
-pub use writer::{Appended, Writer};
+pub use writer::Writer;
 
 /// The file name of a segment.
 pub fn segment_file_name(id: u64) -> String {
@@ -139,7 +139,9 @@ impl Log {
         let witness = Witness { store_id: self.store_id, newest_segment };
         let held = lock(&self.lock_file)?;
         let lock_file = held.as_ref().ok_or(Error::Closed)?;
-        if lock_file.witness()? != Some(witness) {
+        // Before the first segment the witness may be there and its file's name not yet durable, left so by
+        // a process that was killed. A directory with a segment in the making and no LOCK is no store.
+        if lock_file.witness()? != Some(witness) || newest_segment == 0 {
             lock_file.set_witness(&witness)?;
             self.directory.sync()?;
         }
@@ -172,17 +174,12 @@ impl Log {
         Ok(PinnedRecord { segment, offset })
     }
 
-    /// The key of the record at `position`, unchecked: for the index, whose answers are verified.
+    /// The record at `position`, unchecked: for the index, whose answers are verified, and for a record
+    /// that was read a moment ago.
     #[inline]
-    pub fn key_at(&self, position: Position) -> Result<&[u8]> {
+    pub fn peek(&self, position: Position) -> Result<Record<'_>> {
         let (segment, offset) = self.segments.find(position)?;
-        Ok(segment.parse(offset)?.key)
-    }
-
-    /// The LSN of the record at `position`, unchecked.
-    pub fn lsn_at(&self, position: Position) -> Result<Lsn> {
-        let (segment, offset) = self.segments.find(position)?;
-        Ok(segment.parse(offset)?.header.lsn)
+        segment.parse(offset)
     }
 
     /// The first bytes of the record at `position` are needed soon.

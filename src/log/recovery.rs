@@ -7,8 +7,11 @@
 //!
 //! Then the log is finished, in steps each of which may be interrupted and is simply repeated by the
 //! next open: later segments, which hold nothing durable, are removed, newest first; the bytes that were
-//! read are synced, so that nothing is served that a power loss could still take back; the last segment
-//! gets its seal and is cut to its end.
+//! read are made durable, so that nothing is served that a power loss could still take back; the last
+//! segment gets its seal and is cut to its end.
+//!
+//! Bytes that no frame says were synced are written again before they are synced: where an earlier
+//! process failed to sync them, the kernel may hold them as clean, and a sync alone would do nothing.
 //!
 //! Invariants:
 //! 1. Before the scan has decided that the log is whole, no file is changed.
@@ -117,6 +120,8 @@ struct Scanned {
 struct Scan<'log> {
     log: &'log Log,
     next_lsn: Lsn,
+    /// Everything up to this is on the device, by what the frames say.
+    synced_lsn: Lsn,
     scanned: Vec<Scanned>,
 }
 
@@ -126,7 +131,7 @@ pub(super) fn recover(log: &Log, found: Vec<Found>, newest: u64, visit: &mut Vis
         return Err(Error::corrupt(segment_file_name(missing), 0, "the newest segment is missing"));
     }
     let next_segment_id = found.last().map_or(1, |last| last.header.segment_id + 1);
-    let mut scan = Scan { log, next_lsn: 1, scanned: Vec::new() };
+    let mut scan = Scan { log, next_lsn: 1, synced_lsn: 0, scanned: Vec::new() };
     let mut found = found.into_iter();
     let mut behind = Vec::new();
     for next in found.by_ref() {
@@ -232,6 +237,7 @@ impl Scan<'_> {
             .next_lsn
             .checked_add(operations)
             .ok_or_else(|| damaged(scanned, "more operations than can be numbered"))?;
+        self.synced_lsn = self.synced_lsn.max(record.header.synced_lsn());
         scanned.checksum = record.header.checksum;
         scanned.end = end;
         Ok(true)
@@ -336,8 +342,16 @@ fn finish(log: &Log, mut scan: Scan<'_>, behind: Vec<Found>, next_segment_id: u6
             log.directory.sync()?;
         }
     }
+    if scan.scanned.last().is_some_and(|last| !last.sealed) {
+        // An earlier recovery may have been interrupted between a removal and its sync. Behind a seal that
+        // is written here, a segment that came back would look like damage.
+        log.directory.sync()?;
+    }
     let mut predecessor = Predecessor::default();
     for scanned in &mut scan.scanned {
+        if scanned.size == scanned.capacity {
+            write_again(scanned, scan.synced_lsn)?;
+        }
         if !scanned.sealed {
             let (end, checksum) = seal(scanned, scan.next_lsn)?;
             scan.next_lsn += 1;
@@ -349,11 +363,40 @@ fn finish(log: &Log, mut scan: Scan<'_>, behind: Vec<Found>, next_segment_id: u6
             scanned.segment.finish()?;
         } else {
             scanned.segment.close_file()?;
+            scanned.segment.map().advise_sealed();
         }
         predecessor =
             Predecessor { segment_id: scanned.segment.id(), end: scanned.end, checksum: scanned.checksum };
     }
-    Ok(Writer::new(scan.next_lsn, next_segment_id, predecessor))
+    Ok(Writer::new(scan.next_lsn, next_segment_id, predecessor, log.options.segment_size_step()))
+}
+
+/// Bytes that are written again at once.
+const WRITE_AGAIN_SIZE: usize = 1 << 20;
+
+/// Writes the frames behind `synced_lsn` as they are, so that the next sync has something to do.
+fn write_again(scanned: &Scanned, synced_lsn: Lsn) -> Result<()> {
+    let segment = &scanned.segment;
+    let file = segment.file()?.ok_or(Error::Internal("a segment closed before it was recovered"))?;
+    let mut offset = SEGMENT_HEADER_SIZE;
+    while offset < scanned.end {
+        let header = segment.parse(offset)?.header;
+        if header.lsn > synced_lsn {
+            break;
+        }
+        offset += header.padded_length();
+    }
+    // Through memory of its own: a write from a file's mapping to the same page is asking for trouble.
+    let mut buffer = Vec::new();
+    let rest = unpublished(segment.map(), offset, scanned.end).unwrap_or_default();
+    for part in rest.chunks(WRITE_AGAIN_SIZE) {
+        buffer.clear();
+        buffer.try_reserve_exact(part.len()).map_err(|_| Error::NoMemory("recovery"))?;
+        buffer.extend_from_slice(part);
+        file.write_at(&buffer, offset)?;
+        offset += part.len() as u64;
+    }
+    Ok(())
 }
 
 /// Writes the seal of a segment that a crash left without one.

@@ -22,7 +22,7 @@ use super::format::{
 use super::prepared::RESERVE_SIZE;
 use super::segment::Segment;
 use crate::error::{Error, Result};
-use crate::options::{SEGMENT_SIZE_STEP, SyncMode};
+use crate::options::SyncMode;
 use crate::types::{Lsn, Position};
 
 /// Frames up to this size are put together in memory and stored at once.
@@ -70,13 +70,18 @@ struct Active {
 
 impl Writer {
     /// A writer that goes on after everything recovery found.
-    pub(super) fn new(next_lsn: Lsn, next_segment_id: u64, predecessor: Predecessor) -> Writer {
+    pub(super) fn new(
+        next_lsn: Lsn,
+        next_segment_id: u64,
+        predecessor: Predecessor,
+        first_capacity: u64,
+    ) -> Writer {
         Writer {
             active: None,
             next_lsn,
             next_segment_id,
             predecessor,
-            next_capacity: SEGMENT_SIZE_STEP,
+            next_capacity: first_capacity,
             scratch: Vec::new(),
         }
     }
@@ -184,7 +189,7 @@ impl Writer {
     /// is sealed: when it cannot be had, nothing has changed.
     fn start_segment(&mut self, log: &Log, size: u64, kind: Kind) -> Result<()> {
         let needed = SEGMENT_HEADER_SIZE + SEGMENT_START_FRAME_SIZE + size + SEAL_FRAME_SIZE;
-        let capacity = self.next_capacity.max(needed).next_multiple_of(SEGMENT_SIZE_STEP);
+        let capacity = self.next_capacity.max(needed).next_multiple_of(log.options.segment_size_step());
         let (segment, capacity) = match log.prepared.take(log, self.next_segment_id, needed, capacity) {
             Err(full @ Error::NoSpace { .. }) if kind == Kind::Delete && needed <= RESERVE_SIZE => {
                 let segment = log.prepared.take_reserve(log, self.next_segment_id);

@@ -94,6 +94,24 @@ impl Reservation {
         Ok(())
     }
 
+    /// Gives the memory behind the first `keep` bytes (rounded up to [`COMMIT_STEP`]) back to the system.
+    /// It stays committed and reads as zeros from then on.
+    ///
+    /// # Safety
+    /// Nobody may read or write that memory meanwhile, or rely on what it held.
+    pub unsafe fn discard(&self, keep: usize) {
+        let committed = self.committed();
+        let Some(keep) = keep.checked_next_multiple_of(COMMIT_STEP).filter(|keep| *keep < committed) else {
+            return;
+        };
+        // SAFETY: the range lies inside the committed part; the caller promises that nobody uses it. A
+        // refusal only keeps the memory.
+        unsafe {
+            let start = self.base.as_ptr().add(keep);
+            libc::madvise(start.cast(), committed - keep, libc::MADV_DONTNEED);
+        }
+    }
+
     /// Wishes for large pages, but for the first step: a small store should stay small.
     fn advise_large_pages(&self) {
         #[cfg(target_os = "linux")]

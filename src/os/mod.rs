@@ -31,8 +31,9 @@ pub use map::{Map, MapBackend};
 /// An operating system: the real one, or a simulated one.
 pub trait Os: Send + Sync + Debug {
     /// Opens the directory at `path`. With `create`, makes it first (mode 0700) if it is missing, and
-    /// syncs its parent in either case; parents are not made. Errors: `NotFound` where it is missing and `create` is
-    /// false or the parent is missing; `NotAStore` where the path is not a directory; `Permission`.
+    /// syncs its parent in either case; parents are not made. Errors: `NotFound` where it is missing and
+    /// `create` is false or the parent is missing; `NotAStore` where the path is not a directory;
+    /// `Permission`.
     fn open_directory(&self, path: &Path, create: bool) -> Result<Arc<dyn Directory>>;
 
     /// Milliseconds since 1970-01-01 UTC by the wall clock.

@@ -4,8 +4,7 @@
 //! Invariants:
 //! 1. Nothing depends on it for correctness: without it commits are durable later and a put that needs a
 //!    new segment makes it itself.
-//! 2. It keeps no handle while it waits, so that dropping the last one closes the store, and it is gone
-//!    when `close` returns.
+//! 2. It holds nothing that keeps the store open, and is gone when `close` returns.
 //!
 //! Callers: the other modules of `store`.
 
@@ -73,15 +72,14 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Ends the thread and waits for it. On the thread itself, which holds a handle for a moment and may
-    /// be the last to do so, there is nothing to wait for.
+    /// Ends the thread and waits for it.
     pub(super) fn stop(&self) {
         if let Ok(mut state) = lock(&self.signal.state) {
             state.stopped = true;
         }
         self.signal.changed.notify_all();
         let handle = lock(&self.thread).ok().and_then(|mut thread| thread.take());
-        if let Some(handle) = handle.filter(|handle| handle.thread().id() != thread::current().id()) {
+        if let Some(handle) = handle {
             let _ = handle.join();
         }
     }

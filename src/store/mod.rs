@@ -30,6 +30,7 @@ mod visibility;
 mod write;
 
 use std::fmt;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -52,7 +53,27 @@ pub use write::{Durability, WriteOptions};
 /// any time.
 #[derive(Clone, Debug)]
 pub struct Store {
-    inner: Arc<Inner>,
+    inner: Arc<Open>,
+}
+
+/// What closes the store when the last handle is gone. The maintenance thread holds [`Inner`] for moments,
+/// so that one's end would come too late for whoever opens the store again at once.
+#[derive(Debug)]
+struct Open(Arc<Inner>);
+
+impl Deref for Open {
+    type Target = Arc<Inner>;
+
+    fn deref(&self) -> &Arc<Inner> {
+        &self.0
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // Whoever wants to know how it went closes explicitly.
+        let _ = self.0.close();
+    }
 }
 
 /// What all handles of a store share.
@@ -142,12 +163,12 @@ impl fmt::Debug for Inner {
 impl KeySource for Log {
     #[inline]
     fn key_at(&self, position: Position) -> Result<&[u8]> {
-        Log::key_at(self, position)
+        Ok(self.peek(position)?.key)
     }
 
     #[inline]
     fn lsn_at(&self, position: Position) -> Result<Lsn> {
-        Log::lsn_at(self, position)
+        Ok(self.peek(position)?.header.lsn)
     }
 
     #[inline]

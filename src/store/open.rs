@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::maintenance::Maintenance;
 use super::visibility::Visibility;
-use super::{Inner, Store, Writer};
+use super::{Inner, Open, Store, Writer};
 use crate::error::{Error, Result};
 use crate::index::{Index, Writer as IndexWriter};
 use crate::log::format::Kind;
@@ -20,6 +20,7 @@ use crate::options::{Options, SyncMode};
 use crate::os::real::RealOs;
 use crate::os::{Directory, Entry, Os};
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
+use crate::types::Position;
 
 impl Store {
     /// Opens the store in the directory `path`, and creates it if the options say so.
@@ -39,11 +40,13 @@ impl Store {
         let lock_file = LockFile::acquire(directory.as_ref(), process_id)?;
         // Listed again under the lock: until then another process could change it.
         let entries = directory.list()?;
-        let (index, mut index_writer) = Index::new()?;
+        let mut replay = Replay::new()?;
         let (log, log_writer) =
             Log::open(Arc::clone(&os), directory, lock_file, &entries, options, &mut |log, replayed| {
-                replay(log, &mut index_writer, replayed)
+                replay.take(log, &replayed)
             })?;
+        replay.flush(&log)?;
+        let Replay { index, writer: index_writer, .. } = replay;
         let visibility = Visibility::new(log_writer.last_lsn());
         let inner = Arc::new(Inner {
             os,
@@ -60,13 +63,21 @@ impl Store {
         if matches!(inner.options.sync_mode, SyncMode::Interval(_)) {
             inner.maintenance.wake(&inner)?;
         }
-        Ok(Store { inner })
+        Ok(Store { inner: Arc::new(Open(inner)) })
     }
 
     /// As [`Store::open`], on a given operating system: the door for the simulated one.
     #[cfg(feature = "sim")]
     pub fn open_on(os: Arc<dyn Os>, path: impl AsRef<Path>, options: &Options) -> Result<Store> {
         Store::open_with(os, path.as_ref(), options)
+    }
+
+    /// Makes the next segment now, if it is time to, as the background thread would.
+    #[cfg(feature = "sim")]
+    #[doc(hidden)]
+    pub fn prepare_segment(&self) -> Result<()> {
+        self.inner.check()?;
+        if self.inner.log.wants_preparation() { self.inner.log.prepare() } else { Ok(()) }
     }
 
     /// Waits until everything is on the device, ends the log's active segment, and releases the store's
@@ -79,7 +90,7 @@ impl Store {
 }
 
 impl Inner {
-    fn close(&self) -> Result<()> {
+    pub(super) fn close(&self) -> Result<()> {
         if self.os.process_id() != self.process_id {
             // The files and the lock are the parent's. Only memory is given back here.
             return Err(Error::Forked);
@@ -92,13 +103,6 @@ impl Inner {
         let closed = writer.log.close(&self.log);
         self.log.release_lock()?;
         closed
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // Whoever wants to know closes explicitly.
-        let _ = self.close();
     }
 }
 
@@ -119,17 +123,46 @@ fn check_contents(directory: &dyn Directory, entries: &[Entry], options: &Option
     }
 }
 
-/// Puts one operation of the log into the index.
-fn replay(log: &Log, index: &mut IndexWriter, replayed: Replayed<'_>) -> Result<()> {
-    let Replayed { record, position } = replayed;
-    match record.header.kind {
-        Kind::Put => {
-            index.insert(record.key, position, log)?;
-        }
-        Kind::Delete => {
-            index.remove(record.key, log)?;
-        }
-        _ => return Err(Error::Unsupported("an operation of a newer release is in the log".to_string())),
+/// Operations that are gathered before they are put into the index.
+const REPLAY_GROUP: usize = 64;
+
+/// Puts the operations of the log into the index, a group at a time: looking all keys of a group up first,
+/// side by side, has the tree at hand when they are put in one by one.
+struct Replay {
+    index: Index,
+    writer: IndexWriter,
+    group: Vec<(Kind, Position)>,
+}
+
+impl Replay {
+    fn new() -> Result<Replay> {
+        let (index, writer) = Index::new()?;
+        Ok(Replay { index, writer, group: Vec::with_capacity(REPLAY_GROUP) })
     }
-    Ok(())
+
+    /// Takes the next operation. It is in the index after the next [`Replay::flush`].
+    fn take(&mut self, log: &Log, replayed: &Replayed<'_>) -> Result<()> {
+        let kind = replayed.record.header.kind;
+        if !matches!(kind, Kind::Put | Kind::Delete) {
+            return Err(Error::Unsupported("an operation of a newer release is in the log".to_string()));
+        }
+        self.group.push((kind, replayed.position));
+        if self.group.len() < REPLAY_GROUP { Ok(()) } else { self.flush(log) }
+    }
+
+    fn flush(&mut self, log: &Log) -> Result<()> {
+        let mut keys = [&[][..]; REPLAY_GROUP];
+        for (key, (_, position)) in keys.iter_mut().zip(&self.group) {
+            *key = log.peek(*position)?.key;
+        }
+        let keys = keys.get(..self.group.len()).unwrap_or(&keys);
+        self.index.pin()?.find_many(keys, log, |_, _| {});
+        for (key, (kind, position)) in keys.iter().zip(self.group.drain(..)) {
+            match kind {
+                Kind::Delete => self.writer.remove(key, log)?,
+                _ => self.writer.insert(key, position, log)?,
+            };
+        }
+        Ok(())
+    }
 }

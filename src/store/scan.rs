@@ -10,7 +10,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::write::check_sizes;
-use super::{Inner, Store};
+use super::{Open, Store};
 use crate::error::Result;
 use crate::index::{Direction, LOOK_AHEAD};
 use crate::types::{Position, ValueType};
@@ -31,11 +31,11 @@ pub struct Record<'a> {
     pub value_type: ValueType,
 }
 
-/// The keys with a prefix, in ascending byte order. It may be moved between threads, and keeps the
-/// store's memory, but not the store open.
+/// The keys with a prefix, in ascending byte order. It may be moved between threads, and counts as a handle:
+/// the store is open until it is closed, or until the last handle is gone.
 #[derive(Debug)]
 pub struct Scan {
-    inner: Arc<Inner>,
+    inner: Arc<Open>,
     prefix: Vec<u8>,
     run: Vec<Position>,
     /// The record of `run` that comes next.
@@ -87,14 +87,14 @@ impl Scan {
             }
         }
         let Some(&position) = self.run.get(self.next - 1) else { return Ok(None) };
-        let record = self.inner.log.read(position)?;
+        let record = self.inner.log.peek(position)?;
         Ok(Some(Record { key: record.key, value: record.value, value_type: record.value_type() }))
     }
 
     /// Gets the next run of positions. The last one of a run is where the following run begins.
     fn fill(&mut self) -> Result<()> {
         let last = match self.run.last() {
-            Some(&position) => Some(self.inner.log.key_at(position)?),
+            Some(&position) => Some(self.inner.log.peek(position)?.key),
             None => None,
         };
         let start = last.map_or(Bound::Included(self.prefix.as_slice()), Bound::Excluded);

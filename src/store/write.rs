@@ -216,7 +216,8 @@ impl Inner {
     /// Waits for the device where the commit does, and for being visible where it does not.
     fn acknowledge(self: &Arc<Self>, commit: &Commit, records: &[NewRecord<'_>]) -> Result<()> {
         if self.log.wants_preparation() {
-            self.maintenance.wake(self)?;
+            // Without the thread the put that needs a new segment makes it.
+            let _ = self.maintenance.wake(self);
         }
         if !commit.beside {
             return Ok(());
@@ -231,18 +232,18 @@ impl Inner {
             self.log.wait_durable(self.visibility.waiting())?;
             self.visibility.advance(self.log.durable_lsn());
         }
-        self.prune(records)
+        self.prune(records);
+        Ok(())
     }
 
     /// Takes the older versions of these keys out of the index that nobody needs any more.
-    fn prune(&self, records: &[NewRecord<'_>]) -> Result<()> {
-        let mut writer = lock(&self.writer)?;
+    fn prune(&self, records: &[NewRecord<'_>]) {
+        let Ok(mut writer) = lock(&self.writer) else { return };
         let visible = self.visibility.visible();
         for record in records {
             // Without memory for it they stay until the key is written again.
             let _ = writer.index.prune_versions(record.key, &self.log, |_, newer| newer > visible, |_| {});
         }
-        Ok(())
     }
 
     /// What the last commit of `key` left. Under the append lock.

@@ -53,7 +53,7 @@ fn readers_never_miss_a_stable_key_nor_see_disorder() {
                 let (key, position) = (&keys[at], positions[at][random.below(2) as usize]);
                 // Waves of growth and decline, so that nodes of every size come and go.
                 let growing = (step / 20_000).is_multiple_of(2);
-                if at % 3 == 0 || random.below(100) < if growing { 90 } else { 10 } {
+                if at.is_multiple_of(3) || random.below(100) < if growing { 90 } else { 10 } {
                     writer.insert(key, position, records).unwrap();
                 } else {
                     writer.remove(key, records).unwrap();
@@ -175,5 +175,35 @@ fn a_full_arena_refuses_inserts_and_loses_nothing() {
             assert_eq!(writer.remove(&key, &records).unwrap(), map.remove(&key));
         }
         check(&index, &records, &map);
+    }
+}
+
+/// Once memory for changes was reserved, they do not fail for want of it, whatever they are.
+#[test]
+fn a_reserved_change_finds_its_memory() {
+    for batch in [1, 7] {
+        let (_index, mut writer) = Index::with_limit(1 << 19).unwrap();
+        let mut random = Random::new(batch);
+        let mut records = Records::default();
+        let (mut refused, mut last) = (0, 0);
+        while refused < 50 {
+            if writer.reserve(batch as usize).is_err() {
+                refused += 1;
+                // Something goes, and inserts have another try.
+                for _ in 0..20 {
+                    let key = records.key(Position::from_units(random.below(last))).to_vec();
+                    writer.remove(&key, &records).unwrap();
+                }
+                continue;
+            }
+            for _ in 0..batch {
+                let length = random.below(9) as usize;
+                let key = random.next().to_be_bytes()[..length].to_vec();
+                let position = records.append(&key);
+                last = position.to_units() + 1;
+                writer.insert(&key, position, &records).unwrap();
+            }
+        }
+        assert!(last > 1000);
     }
 }

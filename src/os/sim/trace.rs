@@ -88,6 +88,11 @@ impl Trace {
         self.operations.len()
     }
 
+    /// The seed of the disk: a [`Replay`](super::Replay) of this trace names it.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The operation that leads to `position`, for messages.
     pub fn describe(&self, position: usize) -> String {
         match position.checked_sub(1).and_then(|index| self.operations.get(index)) {

@@ -10,7 +10,8 @@ use super::replay::{Replay, Variant};
 use crate::os::sim::state::{DiskState, InodeState};
 use crate::os::sim::trace::Inode;
 
-/// A disk that a crash left behind. Cheap to clone; [`SimOs::from_image`](crate::os::sim::SimOs::from_image) boots it.
+/// A disk that a crash left behind. Cheap to clone;
+/// [`SimOs::from_image`](crate::os::sim::SimOs::from_image) boots it.
 #[derive(Clone, Debug)]
 pub struct CrashImage {
     state: Arc<DiskState>,

@@ -1,0 +1,250 @@
+/*
+ * TinyStoreDB for C++11 and later: handles that free themselves, failures as exceptions. Header only, on top of
+ * tinystoredb.h, which says what each call does, needs and may answer.
+ *
+ *     tinystoredb::store db("my.db");
+ *     db.put("exampleKey", "exampleValue");
+ *     std::string value;
+ *     if (db.get("exampleKey", value)) std::cout << value << '\n';
+ *
+ * Every negative status, and TSTORE_WRONG_TYPE, is thrown as tinystoredb::error. Objects are moved, not copied.
+ * Destructors never throw: close() a store to learn whether that worked.
+ */
+#ifndef TINYSTOREDB_HPP
+#define TINYSTOREDB_HPP
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#if __cplusplus >= 201703L
+#include <string_view>
+#endif
+
+#include "tinystoredb.h"
+
+namespace tinystoredb {
+
+/** A failed call: what() is the message, the rest as in tstore_error. */
+class error : public std::runtime_error {
+public:
+    explicit error(const tstore_error &e)
+        : std::runtime_error(e.message), code_(e.code), os_errno_(e.os_errno), detail_(e.detail),
+          offset_(e.offset) {}
+    std::int32_t code() const noexcept { return code_; }
+    std::int32_t os_errno() const noexcept { return os_errno_; }
+    std::uint32_t detail() const noexcept { return detail_; }
+    std::uint64_t offset() const noexcept { return offset_; }
+    bool is_retryable() const noexcept { return tstore_status_is_retryable(code_) != 0; }
+
+private:
+    std::int32_t code_, os_errno_;
+    std::uint32_t detail_;
+    std::uint64_t offset_;
+};
+
+/** Bytes that belong to somebody else: a parameter, or what an iterator or a value shows. */
+class bytes {
+public:
+    bytes() noexcept : data_(nullptr), size_(0) {}
+    bytes(const void *data, std::size_t size) noexcept : data_(data), size_(size) {}
+    bytes(const std::string &text) noexcept : data_(text.data()), size_(text.size()) {}
+    bytes(const char *text) noexcept : data_(text), size_(std::strlen(text)) {}
+#if __cplusplus >= 201703L
+    bytes(std::string_view text) noexcept : data_(text.data()), size_(text.size()) {}
+#endif
+    const void *data() const noexcept { return data_; }
+    std::size_t size() const noexcept { return size_; }
+    std::string str() const { return std::string(static_cast<const char *>(data_), size_); }
+    friend bool operator==(const bytes &a, const bytes &b) noexcept {
+        return a.size_ == b.size_ && (a.size_ == 0 || std::memcmp(a.data_, b.data_, a.size_) == 0);
+    }
+    friend bool operator!=(const bytes &a, const bytes &b) noexcept { return !(a == b); }
+
+private:
+    const void *data_;
+    std::size_t size_;
+};
+
+/** Calls a function of tinystoredb.h with its last parameter, the error, added. Whether it answers TSTORE_OK;
+    throws where it fails. */
+template <typename... Parameters, typename... Arguments>
+bool call(std::int32_t (*function)(Parameters...), Arguments... arguments) {
+    tstore_error e;
+    std::int32_t status = function(arguments..., &e);
+    if (status < 0 || status == TSTORE_WRONG_TYPE) throw error(e);
+    return status == TSTORE_OK;
+}
+
+/** How each handle's life ends. */
+struct end_of_life {
+    void operator()(tstore_options *handle) const noexcept { tstore_options_free(handle); }
+    void operator()(tstore_value *handle) const noexcept { tstore_value_free(handle); }
+    void operator()(tstore_iter *handle) const noexcept { tstore_iter_free(handle); }
+    void operator()(tstore *handle) const noexcept { tstore_close(handle, nullptr); }
+};
+
+/** How a store is opened; see tstore_options_set_... */
+class options {
+public:
+    options() {
+        tstore_options *handle = nullptr;
+        call(tstore_options_create, &handle);
+        handle_.reset(handle);
+    }
+    options &create_if_missing(bool enabled) {
+        call(tstore_options_set_create_if_missing, handle_.get(), enabled);
+        return *this;
+    }
+    options &error_if_exists(bool enabled) {
+        call(tstore_options_set_error_if_exists, handle_.get(), enabled);
+        return *this;
+    }
+    options &sync_mode(std::int32_t mode, std::uint64_t interval_ms = 0) {
+        call(tstore_options_set_sync_mode, handle_.get(), mode, interval_ms);
+        return *this;
+    }
+    options &write_mode(std::int32_t mode) {
+        call(tstore_options_set_write_mode, handle_.get(), mode);
+        return *this;
+    }
+    options &segment_size_max(std::uint64_t size) {
+        call(tstore_options_set_segment_size_max, handle_.get(), size);
+        return *this;
+    }
+    const tstore_options *handle() const noexcept { return handle_.get(); }
+
+private:
+    std::unique_ptr<tstore_options, end_of_life> handle_;
+};
+
+/** A value held in the store's memory; see tstore_get_value. Empty where the key was absent. */
+class value {
+public:
+    explicit value(tstore_value *handle = nullptr) noexcept : handle_(handle) {}
+    explicit operator bool() const noexcept { return handle_ != nullptr; }
+    bytes data() const noexcept { return bytes(tstore_value_data(handle_.get()), tstore_value_size(handle_.get())); }
+    std::string str() const { return handle_ ? data().str() : std::string(); }
+    std::int32_t type() const noexcept { return tstore_value_type(handle_.get()); }
+
+private:
+    std::unique_ptr<tstore_value, end_of_life> handle_;
+};
+
+/** A walk over records: `while (it.next()) use(it.key(), it.value());`. What key() and value() show is borrowed
+    until the next call of next(). */
+class iterator {
+public:
+    explicit iterator(tstore_iter *handle) noexcept : handle_(handle) {}
+    bool next() {
+        const void *key = nullptr, *value = nullptr;
+        std::size_t key_size = 0, value_size = 0;
+        bool there = call(tstore_iter_next, handle_.get(), &key, &key_size, &value, &value_size);
+        key_ = bytes(key, key_size);
+        value_ = bytes(value, value_size);
+        return there;
+    }
+    const bytes &key() const noexcept { return key_; }
+    const bytes &value() const noexcept { return value_; }
+    std::int32_t value_type() const noexcept { return tstore_iter_value_type(handle_.get()); }
+
+private:
+    std::unique_ptr<tstore_iter, end_of_life> handle_;
+    bytes key_, value_;
+};
+
+/** An open store. */
+class store {
+public:
+    explicit store(const std::string &path) { open(path, nullptr); }
+    store(const std::string &path, const options &how) { open(path, how.handle()); }
+
+    /** Closes the store; a second time does nothing. */
+    void close() {
+        call(tstore_close, handle_.release());
+    }
+    void put(const bytes &key, const bytes &value) {
+        call(tstore_put, handle_.get(), key.data(), key.size(), value.data(), value.size());
+    }
+    /** See tstore_put_with. */
+    void put(const bytes &key, const bytes &value, std::int32_t type, std::uint32_t flags = 0) {
+        call(tstore_put_with, handle_.get(), key.data(), key.size(), value.data(), value.size(), type, flags);
+    }
+    void put_string(const bytes &key, const bytes &text) { put(key, text, TSTORE_TYPE_STRING); }
+    void put_i64(const bytes &key, std::int64_t number) {
+        call(tstore_put_i64, handle_.get(), key.data(), key.size(), number);
+    }
+    void put_u64(const bytes &key, std::uint64_t number) {
+        call(tstore_put_u64, handle_.get(), key.data(), key.size(), number);
+    }
+    void put_f64(const bytes &key, double number) {
+        call(tstore_put_f64, handle_.get(), key.data(), key.size(), number);
+    }
+    void put_bool(const bytes &key, bool truth) {
+        call(tstore_put_bool, handle_.get(), key.data(), key.size(), truth);
+    }
+
+    /** The value, empty (false) where the key is absent. */
+    value get(const bytes &key) const {
+        tstore_value *handle = nullptr;
+        call(tstore_get_value, handle_.get(), key.data(), key.size(), &handle);
+        return value(handle);
+    }
+    /** Whether the key is there; `out` is left alone where it is not. Here and below. */
+    bool get(const bytes &key, std::string &out) const {
+        value found = get(key);
+        if (found) out = found.str();
+        return static_cast<bool>(found);
+    }
+    bool get_i64(const bytes &key, std::int64_t &out) const {
+        return call(tstore_get_i64, handle_.get(), key.data(), key.size(), &out);
+    }
+    bool get_u64(const bytes &key, std::uint64_t &out) const {
+        return call(tstore_get_u64, handle_.get(), key.data(), key.size(), &out);
+    }
+    bool get_f64(const bytes &key, double &out) const {
+        return call(tstore_get_f64, handle_.get(), key.data(), key.size(), &out);
+    }
+    bool get_bool(const bytes &key, bool &out) const {
+        std::int32_t truth = 0;
+        bool there = call(tstore_get_bool, handle_.get(), key.data(), key.size(), &truth);
+        if (there) out = truth != 0;
+        return there;
+    }
+
+    bool exists(const bytes &key) const {
+        return call(tstore_exists, handle_.get(), key.data(), key.size());
+    }
+    /** Whether the key was there. */
+    bool erase(const bytes &key) {
+        return call(tstore_delete, handle_.get(), key.data(), key.size());
+    }
+    iterator scan(const bytes &prefix = bytes()) const {
+        tstore_iter *handle = nullptr;
+        call(tstore_scan, handle_.get(), prefix.data(), prefix.size(), &handle);
+        return iterator(handle);
+    }
+    void sync() {
+        call(tstore_sync, handle_.get());
+    }
+    tstore_stats stat() const {
+        tstore_stats stats = tstore_stats();
+        stats.struct_size = sizeof stats;
+        call(tstore_stat, handle_.get(), &stats);
+        return stats;
+    }
+    tstore *handle() const noexcept { return handle_.get(); }
+
+private:
+    void open(const std::string &path, const tstore_options *how) {
+        tstore *handle = nullptr;
+        call(tstore_open, path.c_str(), how, &handle);
+        handle_.reset(handle);
+    }
+    std::unique_ptr<tstore, end_of_life> handle_;
+};
+
+} // namespace tinystoredb
+
+#endif

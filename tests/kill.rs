@@ -15,11 +15,10 @@
 mod storm;
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::Child;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use storm::{Model, Notes, Numbers, Phase, Role, Session};
+use storm::{Model, Moment, Notes, Numbers, Role, Session};
 use tinystoredb::{Options, Store, SyncMode};
 
 const KILLS: u64 = 500;
@@ -89,7 +88,10 @@ fn one_store(seed: u64, totals: &Totals) {
         };
         let session = Session { seed, number, role };
         outcome = one_session(&session, &path, &notes, &mut numbers, totals).and_then(|()| {
-            model.killed(&session, &notes);
+            match role {
+                Role::Recover => model.recovered(notes.served())?,
+                Role::Write | Role::Full => model.killed(&session, &notes),
+            }
             // Sometimes the next child finds what this one left, and not what a check has recovered.
             if numbers.one_in(3) && number + 1 < SESSIONS {
                 return Ok(());
@@ -121,11 +123,10 @@ fn one_session(
 ) -> Result<(), String> {
     notes.clear();
     let mut child = session.start(store, notes);
-    let status = match moment(session, numbers) {
+    let status = match Moment::of(session, numbers) {
         None => child.wait(),
-        Some((phase, clock, delay)) => {
-            wait_for(&mut child, notes, phase, clock);
-            std::thread::sleep(delay);
+        Some(moment) => {
+            moment.wait(&mut child, notes);
             // An error says that it has ended by itself, and says so again below.
             let _ = child.kill();
             child.wait()
@@ -148,34 +149,5 @@ fn one_session(
         }
         (None, Some(0)) => Ok(()),
         _ => Err(format!("the child ended with {status}")),
-    }
-}
-
-/// When to kill: once the child is in the phase and its clock there, and after a delay. `None`: not.
-fn moment(session: &Session, numbers: &mut Numbers) -> Option<(Phase, u64, Duration)> {
-    let plan = session.plan();
-    let answers = u64::from(plan.operations) * plan.threads as u64 * 2;
-    let mut micros = |most: u64| Duration::from_micros(numbers.below(most));
-    if session.role == Role::Recover {
-        let phase = if micros(4).is_zero() { Phase::Writing } else { Phase::Opening };
-        return Some((phase, 0, micros(3000)));
-    }
-    match micros(16).as_micros() {
-        0 => None,
-        1 => Some((Phase::Started, 0, micros(20_000))),
-        2..4 => Some((Phase::Opening, 0, micros(3000))),
-        4..6 => Some((Phase::Closing, 0, micros(1500))),
-        6..8 => Some((Phase::Writing, 0, micros(1500))),
-        _ => Some((Phase::Writing, numbers.below(answers), Duration::from_micros(numbers.below(300)))),
-    }
-}
-
-/// Waits until the child is in `phase` and its clock at `clock`, or has ended.
-fn wait_for(child: &mut Child, notes: &Notes, phase: Phase, clock: u64) {
-    while notes.phase() < phase || (notes.phase() == Phase::Writing && notes.clock() < clock) {
-        if child.try_wait().unwrap().is_some() {
-            return;
-        }
-        std::thread::sleep(Duration::from_micros(20));
     }
 }

@@ -13,6 +13,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::ManuallyDrop;
 use std::os::fd::AsRawFd;
 use std::path::Path;
@@ -115,6 +116,8 @@ pub struct Plan {
     pub closes: bool,
     /// Whether values are large, so that segments fill up.
     large: bool,
+    /// One in so many writes waits for the device, or does not, against the mode.
+    overrides: u64,
 }
 
 /// Who wrote a value: it can be made again from this.
@@ -163,6 +166,7 @@ impl Session {
             },
             closes: !numbers.one_in(3),
             large,
+            overrides: if numbers.one_in(2) { 300 } else { 4 },
         }
     }
 
@@ -170,17 +174,17 @@ impl Session {
     pub fn operation(&self, plan: &Plan, thread: usize, index: u32) -> Operation {
         let mut numbers =
             Numbers::new(&[self.seed, u64::from(self.number), thread as u64, u64::from(index), 2]);
-        let mut written = |numbers: &mut Numbers, part| Written {
+        let written = |numbers: &mut Numbers, part| Written {
             session: self.number,
             thread: thread as u32,
             operation: index,
             part,
             size: value_size(numbers, plan.large),
         };
-        let durability = match numbers.below(8) {
-            0 => Durability::Wait,
-            1 => Durability::NoWait,
-            _ => Durability::Default,
+        let durability = match (numbers.one_in(plan.overrides), numbers.one_in(2)) {
+            (false, _) => Durability::Default,
+            (true, true) => Durability::Wait,
+            (true, false) => Durability::NoWait,
         };
         let own = numbers.below(OWN as u64) as usize;
         let shared = OWN + numbers.below(SHARED as u64) as usize;
@@ -198,8 +202,9 @@ impl Session {
                 }
                 Operation::Batch(changes, durability)
             }
-            88..98 => Operation::Read(own),
-            _ => Operation::Sync,
+            88..99 => Operation::Read(own),
+            _ if numbers.one_in(plan.overrides) => Operation::Sync,
+            _ => Operation::Read(own),
         }
     }
 
@@ -312,6 +317,8 @@ struct Board {
     failure: [AtomicU8; 1024],
     /// Counts every beginning and every acknowledgement of all threads.
     clock: AtomicU64,
+    /// Digest of what a recovered store served; 0: nothing yet.
+    served: AtomicU64,
     threads: [ThreadBoard; THREADS_MAX],
 }
 
@@ -408,6 +415,11 @@ impl Notes {
         self.board().clock.load(Ordering::SeqCst)
     }
 
+    /// Digest of what the child read from the store that it recovered, if it came that far.
+    pub fn served(&self) -> Option<u64> {
+        Some(self.board().served.load(Ordering::SeqCst)).filter(|digest| *digest != 0)
+    }
+
     /// How many operations of each thread are durable.
     pub fn durable(&self) -> [u32; THREADS_MAX] {
         std::array::from_fn(|thread| self.board().threads[thread].durable.load(Ordering::SeqCst))
@@ -489,6 +501,10 @@ impl Session {
             Err(Error::NoSpace { .. }) if self.role == Role::Full => return Ok(()),
             Err(error) => return Err(format!("open: {error}")),
         };
+        if self.role == Role::Recover {
+            let digest = digest(&store).map_err(|error| format!("reading: {error}"))?;
+            notes.board().served.store(digest, Ordering::SeqCst);
+        }
         notes.enter(Phase::Writing);
         while self.role == Role::Recover {
             std::thread::sleep(Duration::from_secs(1));
@@ -596,6 +612,17 @@ fn perform(
     Ok(())
 }
 
+/// A number that tells what the store holds; never 0.
+fn digest(store: &Store) -> Result<u64, Error> {
+    let mut hasher = DefaultHasher::new();
+    let mut scan = store.scan(b"")?;
+    while let Some(record) = scan.next()? {
+        record.key.hash(&mut hasher);
+        record.value.hash(&mut hasher);
+    }
+    Ok(hasher.finish() | 1)
+}
+
 fn limit_file_size(size: u64) {
     let limit = libc::rlimit { rlim_cur: size, rlim_max: size };
     // SAFETY: the structure is initialised and outlives the call.
@@ -616,33 +643,49 @@ struct Candidate {
 pub struct Model {
     threads: Vec<Vec<Candidate>>,
     shared: [Vec<Option<Written>>; SHARED],
+    /// Digest of what was read since the last write: served once, it has to stay.
+    served: Option<u64>,
 }
 
 impl Model {
     /// Of a store that does not exist.
     pub fn new() -> Model {
         let empty = Candidate { state: [None; OWN], survived: (0, 0) };
-        Model { threads: vec![vec![empty]; THREADS_MAX], shared: std::array::from_fn(|_| vec![None]) }
+        let shared = std::array::from_fn(|_| vec![None]);
+        Model { threads: vec![vec![empty]; THREADS_MAX], shared, served: None }
     }
 
     /// The session ended: all that was answered is there, and of each thread at most what it had begun.
     pub fn killed(&mut self, session: &Session, notes: &Notes) {
         self.after(session, notes, &std::array::from_fn(|thread| notes.answered(thread)));
         for slot in 0..SHARED {
-            self.after_shared(session, notes, slot);
+            self.after_shared(session, notes, slot, false);
         }
     }
 
-    /// The power was cut when `durable` operations of each thread were durable. The keys that threads
-    /// share are not followed.
+    /// The power was cut when `durable` operations of each thread were durable.
     pub fn cut(&mut self, session: &Session, notes: &Notes, durable: &[u32; THREADS_MAX]) {
         self.after(session, notes, durable);
+        for slot in 0..SHARED {
+            self.after_shared(session, notes, slot, true);
+        }
+    }
+
+    /// A child recovered the store and read all of it.
+    pub fn recovered(&mut self, served: Option<u64>) -> Result<(), String> {
+        match (self.served, served) {
+            (Some(before), Some(after)) if before != after => {
+                Err("recovering again found something else than what had been read".to_string())
+            }
+            _ => {
+                self.served = self.served.or(served);
+                Ok(())
+            }
+        }
     }
 
     fn after(&mut self, session: &Session, notes: &Notes, least: &[u32; THREADS_MAX]) {
-        if session.role == Role::Recover {
-            return;
-        }
+        self.served = None;
         let plan = session.plan();
         for (thread, candidates) in self.threads.iter_mut().enumerate().take(plan.threads) {
             let begun = notes.begun(thread);
@@ -667,7 +710,9 @@ impl Model {
         }
     }
 
-    fn after_shared(&mut self, session: &Session, notes: &Notes, slot: usize) {
+    /// What may be in a key that all threads write. A power cut may take back any of it: then only what
+    /// was never written is wrong.
+    fn after_shared(&mut self, session: &Session, notes: &Notes, slot: usize, lossy: bool) {
         let plan = session.plan();
         // What was written there, when it began, and when it was answered.
         let mut writes = Vec::new();
@@ -681,7 +726,7 @@ impl Model {
             }
         }
         // Everything that was answered before this began has been replaced.
-        let acknowledged = writes.iter().filter(|(_, _, answered)| *answered != u64::MAX);
+        let acknowledged = writes.iter().filter(|(_, _, answered)| !lossy && *answered != u64::MAX);
         let latest = acknowledged.map(|(_, began, _)| *began).max();
         if latest.is_some() {
             self.shared[slot].clear();
@@ -694,6 +739,7 @@ impl Model {
     /// Holds the store against what it may hold, and goes on from what it does hold.
     pub fn check(&mut self, store: &Store, seed: u64) -> Result<(), String> {
         let text = |error: Error| error.to_string();
+        self.recovered(Some(digest(store).map_err(text)?))?;
         let mut found = BTreeMap::new();
         let mut scan = store.scan(b"").map_err(text)?;
         while let Some(record) = scan.next().map_err(text)? {
@@ -749,6 +795,11 @@ impl Model {
         }
     }
 
+    /// After a check: how many operations of the last session `thread` kept, at most.
+    pub fn survived(&self, thread: usize) -> u32 {
+        self.threads[thread].first().map_or(0, |candidate| candidate.survived.1)
+    }
+
     /// After a power cut and a check: what survived is the beginning of the log. No operation is lost
     /// that was acknowledged before one that survived began.
     pub fn check_order(&self, session: &Session, notes: &Notes) -> Result<(), String> {
@@ -772,5 +823,51 @@ impl Model {
             }
         }
         Ok(())
+    }
+}
+
+/// When to stop the child: once it is in this phase and its clock there, and after a delay.
+pub struct Moment {
+    phase: Phase,
+    clock: u64,
+    delay: Duration,
+}
+
+impl Moment {
+    /// A random moment of the session; `None`: let it end by itself.
+    pub fn of(session: &Session, numbers: &mut Numbers) -> Option<Moment> {
+        let plan = session.plan();
+        let answers = u64::from(plan.operations) * plan.threads as u64 * 2;
+        let (choice, clock) = (numbers.below(16), numbers.below(answers));
+        let mut at = |phase, most| {
+            let delay = Duration::from_micros(numbers.below(most));
+            Moment { phase, clock: 0, delay }
+        };
+        if session.role == Role::Recover {
+            return Some(at(if choice < 4 { Phase::Writing } else { Phase::Opening }, 3000));
+        }
+        Some(match choice {
+            0 => return None,
+            1 => at(Phase::Started, 20_000),
+            2..4 => at(Phase::Opening, 3000),
+            4..6 => at(Phase::Closing, 1500),
+            6..8 => at(Phase::Writing, 1500),
+            _ => Moment { clock, ..at(Phase::Writing, 300) },
+        })
+    }
+
+    /// Waits until the child is there, or has ended.
+    pub fn wait(&self, child: &mut Child, notes: &Notes) {
+        let there = || {
+            let phase = notes.phase();
+            phase > self.phase || phase == self.phase && notes.clock() >= self.clock
+        };
+        while !there() {
+            if child.try_wait().unwrap().is_some() {
+                return;
+            }
+            std::thread::sleep(Duration::from_micros(20));
+        }
+        std::thread::sleep(self.delay);
     }
 }

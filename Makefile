@@ -33,7 +33,7 @@ endif
 STRICT := -std=c99 -Wall -Wextra -Wpedantic -Wshadow -Werror
 LIBRARIES := build/lib/$(SHARED) build/lib/libtinystoredb.a
 
-.PHONY: all lib demo test bench header install clean help tools-lib tools-demo tools-test FORCE
+.PHONY: all lib demo test explore bench header install clean help tools-lib tools-demo tools-test FORCE
 
 all: lib
 
@@ -41,6 +41,7 @@ help:
 	@echo "make lib       the shared and the static library, in build/lib (the default)"
 	@echo "make demo      builds the examples and shows what the store does"
 	@echo "make test      everything that must pass"
+	@echo "make explore   the schedules that loom and shuttle find (part of make test)"
 	@echo "make bench     the benchmarks"
 	@echo "make header    writes include/tinystoredb.h anew from src/ffi"
 	@echo "make install   into PREFIX=$(PREFIX), below DESTDIR=$(DESTDIR)"
@@ -102,6 +103,13 @@ test: tools-test
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --quiet -- -D warnings
 	$(CARGO) test
+	$(CARGO) test --features planted --test planted
+	@$(MAKE) --no-print-directory explore
+
+# Every order that loom finds in the index's models, and some thousand of shuttle's.
+explore: tools-lib
+	RUSTFLAGS="--cfg loom" $(CARGO) test --lib --target-dir $(TARGET_DIR)/loom index::
+	RUSTFLAGS="--cfg shuttle" $(CARGO) test --lib --target-dir $(TARGET_DIR)/shuttle index::
 
 bench: tools-lib
 	$(CARGO) bench --bench compare

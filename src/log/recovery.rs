@@ -404,6 +404,7 @@ fn finish(log: &Log, mut scan: Scan<'_>, behind: Vec<Found>, next_segment_id: u6
         }
         scanned.segment.publish(scanned.end);
         if planted(Bug::ServeUnsynced) {
+            scanned.segment.file()?.ok_or(Error::Closed)?.truncate(scanned.end)?;
             scanned.segment.close_file()?;
         } else if scanned.size == scanned.capacity {
             scanned.segment.finish()?;

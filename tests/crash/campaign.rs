@@ -98,6 +98,8 @@ pub struct Plan {
     pub nested_images: [u64; DEPTH - 1],
     /// One image in so many is recovered thoroughly.
     pub thorough_one_in: u64,
+    /// Of the images of a short life one in so many has all crashes in its recovery tried.
+    pub exhaust_one_in: u64,
     /// Lives at most.
     pub lives: u64,
 }
@@ -110,6 +112,7 @@ impl Plan {
             nested_one_in: 30,
             nested_images: [10, 6],
             thorough_one_in: 8,
+            exhaust_one_in: 1,
             lives: u64::MAX,
         }
     }
@@ -181,13 +184,12 @@ impl Campaign {
             from,
             ..Default::default()
         };
-        let mut done = HashSet::new();
         for image in ended.trace.crash_states(&plan) {
             let new = self.count(&image, 1);
             let found = recover(&image, &ended.options, new);
             check(&image, &found, &ended.history)
                 .map_err(|violation| failure(&id, &image, violation, &ended))?;
-            if new && done.insert(image.hash()) {
+            if new && (image.hash() >> 30).is_multiple_of(self.plan.exhaust_one_in) {
                 self.exhaust_recovery(&id, &image, &ended)?;
             }
         }
@@ -311,7 +313,8 @@ fn next_life(id: &Id, image: &CrashImage, ended: &Ended) -> Result<Ended, Box<Fa
     let mut dice = Dice::new(image.hash() ^ 2);
     let options =
         Options { first_segment_size: ended.options.first_segment_size, ..options(id.family, &mut dice) };
-    let steps: Vec<_> = (0..dice.below(5)).map(|_| step(id.family, &mut dice)).collect();
+    let least = u64::from(id.family == Family::Situation);
+    let steps: Vec<_> = (0..dice.between(least, 4)).map(|_| step(id.family, &mut dice)).collect();
     let allowed = ended.history.allowed(image.position(), false);
     let most = ended.history.allowed(image.position(), image.is_kill()).most;
     let allowed = super::model::Allowed { most, ..allowed };

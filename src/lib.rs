@@ -45,6 +45,10 @@ pub mod os;
 #[cfg(not(feature = "sim"))]
 #[allow(dead_code, reason = "the seam is whole: its simulated side and later layers use all of it")]
 mod os;
+#[cfg(feature = "planted")]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 mod store;
 #[allow(unused_imports, reason = "the facade is whole, whoever uses it")]
 mod sync;

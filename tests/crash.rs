@@ -6,7 +6,26 @@
 mod bench;
 
 use bench::campaign::{Campaign, Id, Plan, replay as replay_image};
+use bench::situations;
 use bench::workload::Family;
+
+/// Every crash of the short lives made by hand, and every crash in the recovery from it.
+fn exhaust(which: impl Fn(&str) -> bool) {
+    let start = std::time::Instant::now();
+    let mut campaign = Campaign::new(Plan::of(u64::MAX));
+    for (number, situation) in situations::all().iter().enumerate().filter(|(_, one)| which(one.name)) {
+        if let Err(failure) = campaign.exhaust(number, situation) {
+            panic!("{}: {failure}", situation.name);
+        }
+        println!("{}: {:?}", situation.name, campaign.counts);
+    }
+    println!("{:.0} images per second", campaign.counts.total() as f64 / start.elapsed().as_secs_f64());
+}
+
+#[test]
+fn recovery_can_be_interrupted_at_every_step_again_and_again() {
+    exhaust(|_| true);
+}
 
 /// Recovers `images` different images of lives of these families.
 fn campaign(families: &[Family], images: u64, seed: u64) {
@@ -54,6 +73,15 @@ fn large_values_and_full_segments_survive_crashes() {
 #[test]
 fn what_threads_commit_while_another_syncs_is_acknowledged_by_their_own_sync() {
     campaign(&[Family::Threads], 3_000, 7);
+}
+
+#[test]
+fn damage_is_reported_and_bytes_from_elsewhere_do_not_pass() {
+    for (name, check) in bench::damage::CHECKS {
+        if let Err(violation) = check() {
+            panic!("{name}: {violation}");
+        }
+    }
 }
 
 /// As many images as TSTORE_TORTURE_IMAGES says, of lives of all families from TSTORE_TORTURE_SEED on. Several

@@ -15,6 +15,7 @@ mod header;
 
 pub use header::{HeaderError, Predecessor, SEGMENT_HEADER_USED, SEGMENT_START_SIZE, SegmentHeader};
 
+use crate::planted::{Bug, planted};
 use crate::types::{Lsn, ValueType};
 
 /// The newest format version, which is the one that is written.
@@ -99,7 +100,10 @@ pub struct Seed(u32);
 impl Seed {
     /// The seed at `offset`: different for every record offset of a segment, since multiplying by an
     /// odd number is a bijection and a segment has fewer than 2^32 multiples of 8.
-    const fn at(self, offset: u64) -> u32 {
+    fn at(self, offset: u64) -> u32 {
+        if planted(Bug::DropOffset) {
+            return self.0;
+        }
         self.0 ^ ((offset >> 3) as u32).wrapping_mul(0x9e37_79b1)
     }
 
@@ -174,7 +178,7 @@ impl RecordHeader {
 
     /// What was known to be durable when the frame was written: every operation up to this one.
     pub fn synced_lsn(&self) -> Lsn {
-        if self.is_element() || self.extra == LAG_UNKNOWN {
+        if (self.is_element() && !planted(Bug::ElementsProve)) || self.extra == LAG_UNKNOWN {
             return 0;
         }
         self.lsn.saturating_sub(u64::from(self.extra))
@@ -199,6 +203,9 @@ impl RecordHeader {
 
 /// The `extra` of a frame at `lsn` when everything up to `synced` is durable.
 pub fn lag(lsn: Lsn, synced: Lsn) -> u32 {
+    if planted(Bug::ClaimWritten) {
+        return 1;
+    }
     if synced == 0 { LAG_UNKNOWN } else { u32::try_from(lsn - synced).unwrap_or(LAG_UNKNOWN) }
 }
 

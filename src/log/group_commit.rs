@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use super::segment::Segment;
 use crate::error::{Error, Result};
+use crate::planted::{Bug, planted};
 use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, lock};
 use crate::types::Lsn;
 
@@ -168,9 +169,14 @@ impl GroupCommit {
         let segments = state.unsynced.clone();
         drop(state);
         let start = Instant::now();
-        let outcome = sync_all(&segments);
+        let mut outcome = sync_all(&segments);
+        if outcome.is_err() && planted(Bug::RetryFailedSync) {
+            outcome = sync_all(&segments);
+        }
         let sync_time = start.elapsed();
-        if let Err(error) = &outcome {
+        if let Err(error) = &outcome
+            && !planted(Bug::DoNotPoison)
+        {
             self.poison(&error.to_string());
         }
         state = lock(&self.state)?;
@@ -181,6 +187,8 @@ impl GroupCommit {
             // What is not the last one was full when the list was taken: nothing is added to it.
             let full = segments.len().saturating_sub(1);
             state.unsynced.drain(..full);
+            let target =
+                if planted(Bug::TargetAfterSync) { self.written.load(Ordering::Acquire) } else { target };
             self.durable.store(target, Ordering::Release);
         }
         self.ended_of(group).notify_all();
@@ -220,11 +228,11 @@ fn panicked() -> Error {
 /// Syncs the segments, oldest first, and gives the full ones their final length.
 fn sync_all(segments: &[Arc<Segment>]) -> Result<()> {
     let Some((active, full)) = segments.split_last() else { return Ok(()) };
-    for segment in full {
+    for segment in full.iter().filter(|_| !planted(Bug::ForgetFullSegments)) {
         segment.finish()?;
     }
     match active.file()? {
-        Some(file) => file.sync_data(),
-        None => Ok(()),
+        Some(file) if !planted(Bug::SkipCommitSync) => file.sync_data(),
+        _ => Ok(()),
     }
 }

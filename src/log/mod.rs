@@ -35,6 +35,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::os::{Directory, Entry, EntryKind, Os};
+use crate::planted::{Bug, planted};
 use crate::sync::{Mutex, lock};
 use crate::types::{Lsn, Position};
 
@@ -100,6 +101,9 @@ impl Log {
             ids.push(id);
         }
         ids.sort_unstable();
+        if planted(Bug::OrderByFile) {
+            ids.reverse();
+        }
         let found = recovery::find_segments(directory.as_ref(), &ids)?;
         let witness = lock_file.witness()?;
         let mut store_id = [0; 16];
@@ -141,7 +145,7 @@ impl Log {
         let lock_file = held.as_ref().ok_or(Error::Closed)?;
         // Before the first segment the witness may be there and its file's name not yet durable, left so by
         // a process that was killed. A directory with a segment in the making and no LOCK is no store.
-        if lock_file.witness()? != Some(witness) || newest_segment == 0 {
+        if lock_file.witness()? != Some(witness) || (newest_segment == 0 && !planted(Bug::TrustLockName)) {
             lock_file.set_witness(&witness)?;
             self.directory.sync()?;
         }

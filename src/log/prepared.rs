@@ -22,6 +22,7 @@ use super::{Log, segment_file_name};
 use crate::error::{Error, Result};
 use crate::options::WriteMode;
 use crate::os::MapMode;
+use crate::planted::{Bug, planted};
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 
 /// Name of the reserve.
@@ -81,12 +82,17 @@ impl Prepared {
         let mut state = lock(&self.state)?;
         state.next = None;
         self.wanted.store(false, Ordering::Release);
+        if planted(Bug::WitnessBeforeName) {
+            log.set_witness(id)?;
+        }
         let spare = state.spare.take().filter(|spare| spare.segment.id() == id && spare.capacity >= needed);
         let Spare { segment, capacity } = match spare {
             Some(spare) => spare,
             None => Spare { segment: create(log, id, capacity)?, capacity },
         };
-        log.set_witness(id).inspect_err(|error| log.commit.poison(&error.to_string()))?;
+        if !planted(Bug::SkipWitness) {
+            log.set_witness(id).inspect_err(|error| log.commit.poison(&error.to_string()))?;
+        }
         self.fill_reserve(log);
         Ok((segment, capacity))
     }
@@ -133,9 +139,13 @@ fn create(log: &Log, id: u64, capacity: u64) -> Result<Arc<Segment>> {
         let file = log.directory.create(&temporary)?;
         file.allocate(capacity)?;
         file.write_at(&header.encode(), 0)?;
-        file.sync_all().inspect_err(poison)?;
+        if !planted(Bug::SkipHeaderSync) {
+            file.sync_all().inspect_err(poison)?;
+        }
         log.directory.rename(&temporary, &name)?;
-        log.directory.sync().inspect_err(poison)?;
+        if !planted(Bug::SkipDirectorySync) {
+            log.directory.sync().inspect_err(poison)?;
+        }
         Ok(file)
     })();
     let file = match made {

@@ -24,6 +24,9 @@
 //! Callers: `log`.
 #![allow(unsafe_code)]
 
+#[cfg(feature = "planted")]
+mod planted;
+
 use std::sync::Arc;
 
 use super::format::{
@@ -35,6 +38,7 @@ use super::writer::Writer;
 use super::{Log, segment_file_name};
 use crate::error::{Error, Result};
 use crate::os::{Access, Directory, File, Map, MapMode};
+use crate::planted::{Bug, planted};
 use crate::types::{Lsn, Position};
 
 /// An operation that recovery met, in LSN order.
@@ -157,7 +161,8 @@ impl Scan<'_> {
     fn segment(&mut self, found: Found, visit: &mut Visit<'_>) -> Result<bool> {
         let Found { header, file, size } = found;
         let name = segment_file_name(header.segment_id);
-        let map = file.map(size, MapMode::Read)?;
+        let mode = if planted(Bug::AppendAfterTornTail) { MapMode::Pwrite } else { MapMode::Read };
+        let map = file.map(size, mode)?;
         let base = self.log.segments.place(size)?;
         let segment =
             Arc::new(Segment::new(header.segment_id, header.seed(), map, base, SEGMENT_HEADER_SIZE, file));
@@ -179,7 +184,8 @@ impl Scan<'_> {
         let (sealed, end) = (scanned.sealed, scanned.end);
         self.scanned.push(scanned);
         // A file is cut only when its seal is on the device, so a shorter one without it was damaged.
-        if size != header.capacity && (!sealed || end != size) {
+        let whole = size == header.capacity || (sealed && end == size) || planted(Bug::IgnoreLength);
+        if !whole {
             return Err(Error::corrupt(
                 name,
                 end,
@@ -193,7 +199,16 @@ impl Scan<'_> {
     fn frame(&mut self, scanned: &mut Scanned, visit: &mut Visit<'_>) -> Result<bool> {
         let segment = &scanned.segment;
         let Some(bytes) = unpublished(segment.map(), scanned.end, scanned.size) else { return Ok(false) };
-        let Some(record) = Record::verify(bytes, segment.seed(), scanned.end) else { return Ok(false) };
+        let record = if planted(Bug::SkipFrameCheck) {
+            Record::parse(bytes)
+        } else {
+            Record::verify(bytes, segment.seed(), scanned.end)
+        };
+        #[cfg(feature = "planted")]
+        if record.is_none() && planted(Bug::KeepPartialBatch) {
+            return planted::keep_partial_batch(self, scanned, visit);
+        }
+        let Some(record) = record else { return Ok(false) };
         if record.header.is_element() {
             return Ok(false);
         }
@@ -202,10 +217,10 @@ impl Scan<'_> {
             let reason = "a segment-start where none belongs, or none where one belongs";
             return Err(damaged(scanned, reason));
         }
-        if first {
+        if first && !planted(Bug::IgnoreChain) {
             self.check_predecessor(scanned, &record)?;
         }
-        if record.header.lsn != self.next_lsn {
+        if record.header.lsn != self.next_lsn && !planted(Bug::IgnoreLsn) {
             return Ok(false);
         }
         let end = scanned.end + record.header.padded_length();
@@ -286,6 +301,9 @@ fn refuse_if_durable(last: &Scanned, behind: &[Found], next_lsn: Lsn) -> Result<
             ),
         )
     };
+    if planted(Bug::NeverDamage) {
+        return Ok(());
+    }
     let segment = &last.segment;
     if proves_durable(segment.map(), segment.seed(), last.end, last.size, next_lsn)? {
         return Err(lost(segment.id()));
@@ -312,6 +330,9 @@ fn proves_durable(map: &Map, seed: super::format::Seed, from: u64, size: u64, ls
                 continue;
             }
             let Some(header) = RecordHeader::decode(bytes) else { continue };
+            if planted(Bug::AlwaysDamage) {
+                return Ok(true);
+            }
             if header.synced_lsn() < lsn || u64::from(header.length) > size - offset {
                 continue;
             }
@@ -335,21 +356,44 @@ fn finish(log: &Log, mut scan: Scan<'_>, behind: Vec<Found>, next_segment_id: u6
     let mut remove: Vec<u64> = behind.iter().map(|later| later.header.segment_id).collect();
     remove.extend(unused.iter().map(|unused| unused.segment.id()));
     remove.sort_unstable();
+    let unsealed = scan.scanned.last().is_some_and(|last| !last.sealed);
+    if (unsealed || !remove.is_empty()) && !planted(Bug::SkipRemovalSync) {
+        // An earlier recovery may have been interrupted between a removal and its sync. If a segment that it
+        // removed came back when one before it is gone or ends in a seal written here, that would look like
+        // damage.
+        log.directory.sync()?;
+    }
+    if planted(Bug::RemoveOldestFirst) {
+        remove.reverse();
+    }
     if !remove.is_empty() {
-        log.set_witness(remaining)?;
+        if !planted(Bug::LowerWitnessLate) {
+            log.set_witness(remaining)?;
+        }
         for &id in remove.iter().rev() {
             log.directory.unlink(&segment_file_name(id))?;
-            log.directory.sync()?;
+            if !planted(Bug::SkipRemovalSync) {
+                log.directory.sync()?;
+            }
         }
-    }
-    if scan.scanned.last().is_some_and(|last| !last.sealed) {
-        // An earlier recovery may have been interrupted between a removal and its sync. Behind a seal that
-        // is written here, a segment that came back would look like damage.
-        log.directory.sync()?;
+        if planted(Bug::LowerWitnessLate) {
+            log.set_witness(remaining)?;
+        }
     }
     let mut predecessor = Predecessor::default();
     for scanned in &mut scan.scanned {
-        if scanned.size == scanned.capacity {
+        #[cfg(feature = "planted")]
+        if !scanned.sealed && planted(Bug::AppendAfterTornTail) {
+            let writer = Writer::new(scan.next_lsn, next_segment_id, predecessor, scanned.capacity);
+            return planted::append_after_torn_tail(log, scanned, writer);
+        }
+        if !scanned.sealed && planted(Bug::LeaveTail) {
+            scanned.segment.file()?.ok_or(Error::Closed)?.sync_data()?;
+            let (segment_id, end, checksum) = (scanned.segment.id(), scanned.end, scanned.checksum);
+            predecessor = Predecessor { segment_id, end, checksum };
+            continue;
+        }
+        if scanned.size == scanned.capacity && !planted(Bug::TrustFailedSync) {
             write_again(scanned, scan.synced_lsn)?;
         }
         if !scanned.sealed {
@@ -359,7 +403,9 @@ fn finish(log: &Log, mut scan: Scan<'_>, behind: Vec<Found>, next_segment_id: u6
             scanned.checksum = checksum;
         }
         scanned.segment.publish(scanned.end);
-        if scanned.size == scanned.capacity {
+        if planted(Bug::ServeUnsynced) {
+            scanned.segment.close_file()?;
+        } else if scanned.size == scanned.capacity {
             scanned.segment.finish()?;
         } else {
             scanned.segment.close_file()?;
@@ -407,7 +453,9 @@ fn seal(scanned: &Scanned, lsn: Lsn) -> Result<(u64, u32)> {
         return Err(damaged(scanned, "the segment has no room for its seal"));
     }
     // The seal says that everything before it is durable, so that has to be true first.
-    file.sync_data()?;
+    if !planted(Bug::SealBeforeSync) && !planted(Bug::ServeUnsynced) {
+        file.sync_data()?;
+    }
     let reason = (SealReason::Recovered as u64).to_le_bytes();
     let record = NewRecord::new(Kind::Seal, &[], &reason);
     let mut bytes = Vec::new();

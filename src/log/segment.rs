@@ -17,6 +17,7 @@ use super::format::{Record, Seed};
 use crate::error::{Error, Result};
 use crate::options::SEGMENT_SIZE_STEP;
 use crate::os::{File, Map};
+use crate::planted::{Bug, planted};
 use crate::sync::{AtomicPtr, AtomicU64, Mutex, Ordering, lock};
 use crate::types::{LOG_SIZE_MAX, Position};
 
@@ -92,7 +93,9 @@ impl Segment {
     /// does not end in a seal is damaged, never half sealed.
     pub fn finish(&self) -> Result<()> {
         let Some(file) = self.file()? else { return Ok(()) };
-        file.sync_data()?;
+        if !planted(Bug::CutBeforeSync) {
+            file.sync_data()?;
+        }
         file.truncate(self.end())?;
         file.sync_all()?;
         self.map.advise_sealed();

@@ -23,6 +23,7 @@ use super::prepared::RESERVE_SIZE;
 use super::segment::Segment;
 use crate::error::{Error, Result};
 use crate::options::SyncMode;
+use crate::planted::{Bug, planted};
 use crate::types::{Lsn, Position};
 
 /// Frames up to this size are put together in memory and stored at once.
@@ -84,6 +85,14 @@ impl Writer {
             next_capacity: first_capacity,
             scratch: Vec::new(),
         }
+    }
+
+    /// As [`Writer::new`], but one that goes on in the last segment: a bug.
+    #[cfg(feature = "planted")]
+    pub(super) fn resume(mut self, segment: Arc<Segment>, capacity: u64) -> Writer {
+        let end = segment.end();
+        self.active = Some(Active { segment, end, capacity, populated: end, successor_wanted: false });
+        self
     }
 
     /// LSN of the last operation in the log.
@@ -167,8 +176,8 @@ impl Writer {
     /// Where a frame of `size` bytes goes: the active segment's end, after starting a new segment where
     /// it would not fit.
     fn make_room(&mut self, log: &Log, size: u64, kind: Kind) -> Result<u64> {
-        let fits =
-            self.active.as_ref().is_some_and(|active| active.end + size + SEAL_FRAME_SIZE <= active.capacity);
+        let seal = if planted(Bug::NoRoomForSeal) { 0 } else { SEAL_FRAME_SIZE };
+        let fits = self.active.as_ref().is_some_and(|active| active.end + size + seal <= active.capacity);
         if !fits {
             self.start_segment(log, size, kind)?;
         }
@@ -177,7 +186,7 @@ impl Writer {
             SyncMode::Interval(_) | SyncMode::OnRequest => POPULATE_BUFFERED,
         };
         let active = self.active.as_mut().ok_or(Error::Internal("no active segment"))?;
-        active.populate(active.end + size + SEAL_FRAME_SIZE, window)?;
+        active.populate(active.end + size + seal, window)?;
         if active.end > active.capacity / 2 && !active.successor_wanted {
             active.successor_wanted = true;
             log.prepared.want(self.next_segment_id, self.next_capacity)?;
@@ -285,7 +294,7 @@ impl Writer {
 impl Active {
     /// Makes pages present up to `end`, a window ahead.
     fn populate(&mut self, end: u64, window: u64) -> Result<()> {
-        if end <= self.populated {
+        if end <= self.populated || planted(Bug::SkipPopulate) {
             return Ok(());
         }
         let target = end.next_multiple_of(window).min(self.capacity);

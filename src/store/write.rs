@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::index::{Found, Version};
 use crate::log::format::{Kind, NewRecord};
 use crate::options::SyncMode;
+use crate::planted::{Bug, planted};
 use crate::sync::{MutexGuard, lock};
 use crate::types::{KEY_SIZE_MAX, Lsn, Position, VALUE_SIZE_MAX, ValueType};
 
@@ -77,7 +78,7 @@ impl Store {
         if let Newest::Absent { since } = self.inner.newest(key)? {
             drop(writer);
             // The answer must not be taken back by a power loss either.
-            if waits {
+            if waits && !planted(Bug::AnswerEarly) {
                 self.inner.log.wait_durable(since)?;
             }
             return Ok(false);
@@ -222,13 +223,13 @@ impl Inner {
         if !commit.beside {
             return Ok(());
         }
-        if commit.waits {
+        if commit.waits && !planted(Bug::AcknowledgeEarly) {
             self.log.wait_durable(commit.last_lsn)?;
         }
         self.visibility.advance(self.log.durable_lsn());
         // A later commit may have begun to wait meanwhile, and then the mark stops at what is durable,
         // which need not reach this one: so once more, for that later one.
-        while self.visibility.visible() < commit.last_lsn {
+        while self.visibility.visible() < commit.last_lsn && !planted(Bug::AcknowledgeEarly) {
             self.log.wait_durable(self.visibility.waiting())?;
             self.visibility.advance(self.log.durable_lsn());
         }

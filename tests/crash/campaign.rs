@@ -13,6 +13,7 @@ use super::life::{Ended, Life};
 use super::model::State;
 use super::oracle::{Check, Violation, check, panic_text, recover};
 use super::random::{Dice, mix};
+use super::situations::{self, Situation};
 use super::workload::{Family, options, step, steps};
 
 /// Crashes in a row at most.
@@ -166,6 +167,67 @@ impl Campaign {
         Ok(())
     }
 
+    /// Every crash of a short life, and in the recovery from it every crash again.
+    pub fn exhaust(&mut self, number: usize, situation: &Situation) -> Result<(), Box<Failure>> {
+        let id = Id { family: Family::Situation, seed: number as u64, crashes: Vec::new() };
+        self.counts.lives += 1;
+        let ended = first_life(&id)?;
+        let from = ended.trace.end().saturating_sub(situation.last);
+        let plan = Enumeration {
+            all_subsets_up_to: 7,
+            samples: 90,
+            random: 16,
+            tears: 1,
+            from,
+            ..Default::default()
+        };
+        let mut done = HashSet::new();
+        for image in ended.trace.crash_states(&plan) {
+            let new = self.count(&image, 1);
+            let found = recover(&image, &ended.options, new);
+            check(&image, &found, &ended.history)
+                .map_err(|violation| failure(&id, &image, violation, &ended))?;
+            if new && done.insert(image.hash()) {
+                self.exhaust_recovery(&id, &image, &ended)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every crash of the life that begins in `image`, coarsely.
+    fn exhaust_recovery(
+        &mut self,
+        before: &Id,
+        image: &CrashImage,
+        ended: &Ended,
+    ) -> Result<(), Box<Failure>> {
+        let mut id = before.clone();
+        id.crashes.push(image.replay());
+        self.counts.lives += 1;
+        let next = next_life(&id, image, ended)?;
+        let opened = next.history.generations.get(1).map_or(usize::MAX, |one| one.opened_at);
+        let plan =
+            Enumeration { all_subsets_up_to: 2, samples: 3, random: 1, tears: 0, ..Default::default() };
+        let mut dice = Dice::new(image.hash() ^ 4);
+        let coarse = dice.between(1, 8);
+        for image in next.trace.crash_states(&plan) {
+            // Behind the recovery, some.
+            if image.position() > opened && !(image.hash() >> 8).is_multiple_of(coarse) {
+                continue;
+            }
+            if !self.count(&image, 2) {
+                continue;
+            }
+            let found = recover(&image, &next.options, false);
+            check(&image, &found, &next.history)
+                .map_err(|violation| failure(&id, &image, violation, &next))?;
+            if dice.one_in(24) {
+                self.next_life(&id, &image, &next)?;
+            }
+        }
+        Ok(())
+    }
+
     fn count(&mut self, image: &CrashImage, depth: usize) -> bool {
         self.counts.images += 1;
         let new = self.seen.insert(image.hash());
@@ -228,14 +290,16 @@ fn guarded(
 /// The life that a seed gives.
 fn first_life(id: &Id) -> Result<Ended, Box<Failure>> {
     let mut dice = Dice::new(id.seed);
-    let options = options(id.family, &mut dice);
-    let steps = steps(id.family, &mut dice);
+    let (options, steps) = match situations::all().into_iter().nth(id.seed as usize) {
+        Some(situation) if id.family == Family::Situation => (situation.options(), situation.steps),
+        _ => (options(id.family, &mut dice), steps(id.family, &mut dice)),
+    };
     let life = guarded(id, || {
         let mut life = Life::new(id.seed, options)?;
         let outcome = life.run(&steps);
         Ok((life, outcome))
     })?;
-    finish(id, life, dice.one_in(2))
+    finish(id, life, dice.one_in(2) && id.family != Family::Situation)
 }
 
 fn finish(id: &Id, life: Life, close: bool) -> Result<Ended, Box<Failure>> {

@@ -62,42 +62,64 @@ pub struct Life {
     fault: bool,
 }
 
-/// A put on a thread: what came of it, and the position when it returned.
-type Running = JoinHandle<(tinystoredb::Result<()>, usize)>;
+/// A key that is written just before threads begin.
+pub const BEFORE_THREADS: &[u8] = b"before the threads";
+
+/// A put or delete on a thread: whether it was a commit, and the position when it returned.
+type Running = JoinHandle<(tinystoredb::Result<bool>, usize)>;
+
+/// What one thread does.
+#[derive(Clone)]
+struct Task {
+    change: Change,
+    durability: Durability,
+    /// Whether it is a commit, and not a delete of what is absent.
+    commits: bool,
+    needs: usize,
+    waits: bool,
+}
+
+impl Task {
+    fn run(self, store: &Store) -> tinystoredb::Result<bool> {
+        let Task { change: Change { key, value }, durability, .. } = self;
+        let Some((number, value)) = value else { return store.delete(&key) };
+        let value_type = ValueType::from_number(number).expect("a type");
+        store.put_with(&key, &value, WriteOptions { value_type, durability }).map(|()| true)
+    }
+}
 
 /// What happens while a sync is under way.
 struct Threads {
     os: Arc<SimOs>,
     store: Store,
-    puts: Vec<(Change, Durability)>,
-    waits: Vec<bool>,
+    tasks: Vec<Task>,
     prepares: bool,
 }
 
 impl Threads {
-    /// Starts the puts, each when the one before it is in the log. Whether one was read that waits.
+    /// Starts the tasks, each when the one before it is in the log. Whether a put was read that waits.
     fn run(self) -> (Vec<Running>, bool) {
         let last = || self.store.stats().map_or(0, |stats| stats.last_lsn);
         let mut running: Vec<Running> = Vec::new();
         let mut seen = false;
-        for ((change, durability), waits) in self.puts.iter().zip(&self.waits) {
+        for task in &self.tasks {
             let before = last();
-            let (store, os, durability) = (self.store.clone(), self.os.clone(), *durability);
-            let Change { key, value } = change.clone();
-            let (number, value) = value.expect("a put");
-            let (wanted, at) = (value.clone(), key.clone());
-            let value_type = ValueType::from_number(number).expect("a type");
+            let (store, os, copy) = (self.store.clone(), self.os.clone(), task.clone());
             let thread = std::thread::spawn(move || {
-                let outcome = store.put_with(&key, &value, WriteOptions { value_type, durability });
+                let outcome = copy.run(&store);
                 (outcome, os.position().expect("the disk is there"))
             });
-            while last() == before && !thread.is_finished() {
+            // One that is no commit has nothing to wait for but this sync: it is given a moment.
+            let mut moments = 0;
+            while last() == before && !thread.is_finished() && (task.commits || moments < 100) {
                 std::thread::yield_now();
+                moments += 1;
             }
             running.push(thread);
-            // Given a moment, a commit that does not wait as it should would be read now.
-            if *waits && wanted.len() >= 16 {
-                seen |= self.store.get(&at).ok().flatten().is_some_and(|value| *value == wanted[..]);
+            let value = task.change.value.as_ref().filter(|(_, value)| value.len() >= 16 && task.waits);
+            if let Some((_, value)) = value {
+                let read = self.store.get(&task.change.key).ok().flatten();
+                seen |= read.is_some_and(|read| *read == value[..]);
             }
         }
         if self.prepares {
@@ -408,46 +430,58 @@ impl Life {
         if self.poisoned {
             return Ok(());
         }
-        let first = self.change(b"before the threads", Some((0, 50)));
+        let first = self.change(BEFORE_THREADS, Some((0, 50)));
         self.put(&first, Durability::NoWait)?;
-        let mut puts = Vec::new();
+        let covered = self.history.last().commits();
+        let mut tasks: Vec<Task> = Vec::new();
         for step in steps {
-            if let Step::Put { key, value_type, size, durability } = step {
-                puts.push((self.change(key, Some((*value_type, *size))), *durability));
+            let (change, durability) = match step {
+                Step::Put { key, value_type, size, durability } => {
+                    (self.change(key, Some((*value_type, *size))), *durability)
+                }
+                Step::Delete { key } => (Change { key: key.clone(), value: None }, Durability::Default),
+                _ => continue,
+            };
+            let commits = change.value.is_some() || self.content.entries.contains_key(&change.key);
+            if commits {
+                self.content.apply(std::slice::from_ref(&change));
+                let (begun, state) = (self.position(), self.content.state);
+                self.history.last().begin(begun, state);
             }
+            // What has to be durable when it returns: itself, or the delete that it found done.
+            let needs = if commits {
+                self.history.last().commits()
+            } else {
+                let before = tasks.iter().rev().find(|task| task.change.key == change.key);
+                before.map_or(0, |task| task.needs)
+            };
+            tasks.push(Task { change, durability, commits, needs, waits: self.waits(durability) });
         }
         let prepares = steps.iter().any(|step| matches!(step, Step::Prepare));
-        let covered = self.history.last().commits();
-        for (change, _) in &puts {
-            self.content.apply(std::slice::from_ref(change));
-            let (begun, state) = (self.position(), self.content.state);
-            self.history.last().begin(begun, state);
-        }
         let running = Arc::new(Mutex::new((Vec::new(), false)));
-        let threads = Threads {
-            os: self.os.clone(),
-            store: self.store().clone(),
-            puts: puts.clone(),
-            waits: puts.iter().map(|(_, durability)| self.waits(*durability)).collect(),
-            prepares,
-        };
+        let (os, store) = (self.os.clone(), self.store().clone());
+        let threads = Threads { os, store, tasks: tasks.clone(), prepares };
         let shared = running.clone();
         self.os.during_next_sync(move || *shared.lock().unwrap() = threads.run()).expect("the disk is there");
         let synced = self.store().sync();
         let position = self.position();
+        self.os.during_next_sync(|| {}).expect("the disk is there");
         let (running, seen) = std::mem::take(&mut *running.lock().unwrap());
-        if running.len() != puts.len() {
+        if running.len() != tasks.len() {
             let text = "a sync with something to do did not sync anything".to_string();
             return Err(Violation::new(Check::Live, text));
         }
         if synced.is_ok() {
             self.history.last().keep(position, covered, true);
         }
-        for (number, thread) in running.into_iter().enumerate() {
-            let (outcome, position) = thread.join().expect("a thread that puts");
-            let waits = self.waits(puts[number].1);
+        for (task, thread) in tasks.iter().zip(running) {
+            let (outcome, position) = thread.join().expect("a thread that writes");
             match outcome {
-                Ok(()) => self.history.last().keep(position, covered + number + 1, waits),
+                Ok(there) if there != task.commits => {
+                    let text = format!("{:?} was there: {there}", task.change.key);
+                    return Err(Violation::new(Check::Live, text));
+                }
+                Ok(_) => self.history.last().keep(position, task.needs, task.waits),
                 Err(Error::Io { .. } | Error::Poisoned(_)) if self.fault => {}
                 Err(error) => return Err(Violation::live(error)),
             }

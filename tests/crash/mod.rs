@@ -5,7 +5,9 @@
 //! model       what a store may hold after a crash at a position
 //! life        one run of the engine on one simulated disk, and what it promised where
 //! workload    what a life does: families of steps, made from a seed
+//! situations  short lives, tried to the end
 //! oracle      recovers an image and holds it against the model
+//! damage      disks that no crash leaves
 //! campaign    lives, images of them, lives that begin in an image, and so on; counts; replay
 //! ```
 //!
@@ -13,8 +15,10 @@
 #![allow(dead_code, reason = "two test programs share this, and neither uses all of it")]
 
 pub mod campaign;
+pub mod damage;
 pub mod life;
 pub mod model;
 pub mod oracle;
 pub mod random;
+pub mod situations;
 pub mod workload;

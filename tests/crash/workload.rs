@@ -4,7 +4,7 @@ use std::time::Duration as Time;
 
 use tinystoredb::{Durability, Options, SyncMode, ValueType, WriteMode};
 
-use super::life::Step;
+use super::life::{BEFORE_THREADS, Step};
 use super::random::Dice;
 
 /// A kind of workload.
@@ -30,6 +30,8 @@ pub enum Family {
     FailedSync,
     /// Commits of other threads while a sync is under way.
     Threads,
+    /// What is written after a short life that was made by hand (see `situations`).
+    Situation,
 }
 
 impl Family {
@@ -51,7 +53,8 @@ impl Family {
     }
 
     pub fn of_name(name: &str) -> Option<Family> {
-        Family::ALL.into_iter().find(|family| family.name() == name)
+        let all = Family::ALL.into_iter().chain([Family::Situation]);
+        all.into_iter().find(|family| family.name() == name)
     }
 }
 
@@ -64,7 +67,7 @@ pub fn options(family: Family, dice: &mut Dice) -> Options {
     };
     let first = match family {
         Family::LargeSegments => None,
-        Family::Segments | Family::FullDisk | Family::Threads => Some(16 << 10),
+        Family::Segments | Family::FullDisk | Family::Threads | Family::Situation => Some(16 << 10),
         Family::FailedSync => Some(dice.choose(&[16 << 10, 64 << 10])),
         _ => Some(64 << 10),
     };
@@ -105,10 +108,13 @@ fn size(family: Family, dice: &mut Dice) -> usize {
             4..6 => dice.between(500, 5000),
             _ => dice.between(4000, 14_000),
         },
-        Family::Segments | Family::FullDisk => match dice.below(4) {
-            0 => dice.below(100),
-            1 | 2 => dice.between(500, 3000),
-            _ => dice.between(3000, 9000),
+        Family::Segments | Family::FullDisk => match dice.below(8) {
+            0 | 1 => dice.below(100),
+            2 | 3 => dice.between(500, 3000),
+            4 | 5 => dice.between(3000, 9000),
+            6 => dice.between(9000, 20_000),
+            // A first segment, filled to its last bytes.
+            _ => dice.between(12_130, 12_220),
         },
         Family::LargeSegments => match dice.below(12) {
             0 => (5 << 20) + dice.below(1000),
@@ -147,7 +153,12 @@ fn batch(family: Family, dice: &mut Dice) -> Step {
 }
 
 fn during(family: Family, dice: &mut Dice) -> Step {
-    let mut steps: Vec<_> = (0..dice.between(2, 4)).map(|_| put(family, dice)).collect();
+    let mut steps: Vec<_> = (0..dice.between(1, 4)).map(|_| put(family, dice)).collect();
+    if dice.one_in(3) {
+        // The second one finds it gone, and must not say so before that is durable.
+        let delete = Step::Delete { key: BEFORE_THREADS.to_vec() };
+        steps.extend([delete.clone(), delete]);
+    }
     if dice.one_in(4) {
         steps.push(Step::Prepare);
     }
@@ -158,7 +169,8 @@ fn during(family: Family, dice: &mut Dice) -> Step {
 pub fn step(family: Family, dice: &mut Dice) -> Step {
     let special = match family {
         Family::Batches if !dice.one_in(3) => Some(batch(family, dice)),
-        Family::Segments | Family::LargeSegments if dice.one_in(6) => Some(Step::Prepare),
+        Family::Segments | Family::LargeSegments if dice.one_in(8) => Some(Step::Prepare),
+        Family::Segments if dice.one_in(8) => Some(Step::Sync),
         Family::Sessions if dice.one_in(4) => {
             Some(Step::Reopen { close: dice.one_in(2), options: options(family, dice) })
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::{Random, Records};
-use crate::error::Error;
-use crate::index::{Direction, Found, Index, Writer};
+use crate::error::{Error, Result};
+use crate::index::{Direction, Found, Index, KeySource, Writer};
 use crate::types::{Lsn, Position};
 
 /// An index, its records, and the map that it is to agree with.
@@ -231,6 +231,49 @@ fn a_key_beyond_the_limit_is_refused() {
     let refused = checked.writer.insert(&key, position, &checked.records);
     assert!(matches!(refused, Err(Error::KeyTooLarge { size: 65_536 })));
     checked.check_all();
+}
+
+/// Records none of which can be read.
+struct Damaged;
+
+impl KeySource for Damaged {
+    fn key_at(&self, _position: Position) -> Result<&[u8]> {
+        Err(Error::Internal("damaged"))
+    }
+
+    fn lsn_at(&self, _position: Position) -> Result<Lsn> {
+        Err(Error::Internal("damaged"))
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_read_fails_the_change_and_nothing_else() {
+    let mut random = Random::new(21);
+    let mut checked = Checked::new();
+    for _ in 0..2000 {
+        let key = nasty_key(&mut random);
+        checked.insert(&key);
+    }
+    let mut failed = 0;
+    for _ in 0..2000 {
+        let key = nasty_key(&mut random);
+        let before = checked.map.get(&key).copied();
+        let position = checked.records.append(&key);
+        match checked.writer.insert(&key, position, &Damaged) {
+            // No record had to be read for it.
+            Ok(replaced) => {
+                assert_eq!(replaced, None);
+                assert_eq!(checked.map.insert(key, position), None);
+            }
+            Err(_) => failed += 1,
+        }
+        if let Some(key) = before.map(|position| checked.records.key(position).to_vec()) {
+            assert!(checked.writer.remove(&key, &Damaged).is_err());
+        }
+    }
+    assert!(failed > 100);
+    checked.check_all();
+    checked.remove_all();
 }
 
 #[test]

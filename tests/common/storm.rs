@@ -533,9 +533,9 @@ impl Session {
         for index in 0..plan.operations {
             let operation = self.operation(plan, thread, index);
             notes.begin(thread, index);
-            let refused = match perform(store, thread, &operation, &left) {
-                Ok(()) => false,
-                Err(Failure::Store(Error::NoSpace { .. })) if self.role == Role::Full => true,
+            let (refused, waited) = match perform(store, thread, &operation, &left) {
+                Ok(written) => (false, written && operation.waits(plan.options.sync_mode)),
+                Err(Failure::Store(Error::NoSpace { .. })) if self.role == Role::Full => (true, false),
                 Err(Failure::Store(error)) => return Err(format!("operation {index}: {error}")),
                 Err(Failure::Wrong(reason)) => {
                     return Err(format!("operation {index}: wrong answer: {reason}"));
@@ -545,7 +545,7 @@ impl Session {
             if refused {
                 continue;
             }
-            if operation.waits(plan.options.sync_mode) {
+            if waited {
                 notes.set_durable(thread, index + 1);
             }
             for (slot, value) in operation.changes() {
@@ -569,13 +569,14 @@ impl From<Error> for Failure {
     }
 }
 
-/// Does it, and checks the answer as far as the thread can know it.
+/// Does it, and checks the answer as far as the thread can know it. False: there was nothing to write, and
+/// so nothing to wait for.
 fn perform(
     store: &Store,
     thread: usize,
     operation: &Operation,
     left: &[Option<Option<Written>>; OWN],
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let options = |durability| WriteOptions { durability, ..WriteOptions::default() };
     match operation {
         Operation::Put(slot, written, durability) => {
@@ -588,6 +589,7 @@ fn perform(
             {
                 return Err(Failure::Wrong(format!("deleting {slot}: {was_there}, but {known:?} was left")));
             }
+            return Ok(was_there);
         }
         Operation::Batch(changes, durability) => {
             let mut batch = Batch::new();
@@ -609,7 +611,7 @@ fn perform(
         }
         Operation::Sync => store.sync()?,
     }
-    Ok(())
+    Ok(true)
 }
 
 /// A number that tells what the store holds; never 0.
@@ -777,10 +779,10 @@ impl Model {
             for (slot, place) in state.iter_mut().enumerate() {
                 *place = look(thread, slot)?;
             }
-            candidates.retain(|candidate| candidate.state == state);
-            if candidates.is_empty() {
-                return Err(format!("thread {thread}: its keys hold what they cannot: {state:?}"));
+            if !candidates.iter().any(|candidate| candidate.state == state) {
+                return Err(format!("thread {thread}: {}", difference(candidates, &state)));
             }
+            candidates.retain(|candidate| candidate.state == state);
         }
         for (slot, possible) in self.shared.iter_mut().enumerate() {
             let value = look(0, OWN + slot)?;
@@ -824,6 +826,25 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// How a thread's keys differ from the nearest state that they may be in.
+fn difference(candidates: &[Candidate], found: &State) -> String {
+    let differs = |candidate: &Candidate| candidate.state.iter().zip(found).filter(|(a, b)| a != b).count();
+    let Some(nearest) = candidates.iter().min_by_key(|candidate| differs(candidate)) else {
+        return "there is no state that its keys may be in".to_string();
+    };
+    let (states, (least, most)) = (candidates.len(), nearest.survived);
+    let mut text = format!(
+        "its keys are in none of the {states} states they may be in. From the nearest, after {least} to {most} \
+         operations of the last session, they differ in:"
+    );
+    for (slot, (expected, found)) in nearest.state.iter().zip(found).enumerate() {
+        if expected != found {
+            text.push_str(&format!("\n  key {slot}: {found:?} and not {expected:?}"));
+        }
+    }
+    text
 }
 
 /// When to stop the child: once it is in this phase and its clock there, and after a delay.

@@ -72,7 +72,9 @@ pub enum Error {
         errno: i32,
     },
     /// There is no store at the path and none was to be created.
-    #[error("there is no store at {path}: check the path, or open it with create_if_missing")]
+    #[error(
+        "there is no store at {path}: check the path; create_if_missing makes it where the directory above exists"
+    )]
     NotFound {
         /// The path as given.
         path: String,

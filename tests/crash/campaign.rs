@@ -326,6 +326,15 @@ fn next_life(id: &Id, image: &CrashImage, ended: &Ended) -> Result<Ended, Box<Fa
     finish(id, life, dice.one_in(2))
 }
 
+/// The traces of `count` lives of a family.
+pub fn lives(family: Family, seed: u64, count: u64) -> Result<Vec<String>, Box<Failure>> {
+    let life = |number| {
+        let id = Id { family, seed: mix(seed ^ mix(number)) >> 16, crashes: Vec::new() };
+        Ok(first_life(&id)?.trace.to_string())
+    };
+    (0..count).map(life).collect()
+}
+
 /// A crash at some position of a life, more often while it was opened.
 fn random_crash(ended: &Ended, dice: &mut Dice) -> Replay {
     let end = ended.trace.end() as u64;

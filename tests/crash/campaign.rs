@@ -151,7 +151,7 @@ impl Campaign {
         // Positions of a long life are visited in strides, so that its end is reached within the limit.
         let stride = dice.between(1, 3);
         for image in ended.trace.crash_states(&plan) {
-            if image.position() as u64 % stride != 0 {
+            if !(image.position() as u64).is_multiple_of(stride) {
                 continue;
             }
             let new = self.count(&image, 1);

@@ -174,6 +174,12 @@ impl Error {
         }
     }
 
+    /// The error for a failed sync. Always [`Error::Io`]: what is on the device is unknown, so that no
+    /// variant fits that promises that nothing was changed, or that trying again would help.
+    pub fn sync(operation: &'static str, path: impl Into<String>, errno: i32) -> Error {
+        Error::Io { operation, path: path.into(), errno }
+    }
+
     /// A [`Error::Corrupt`].
     pub fn corrupt(file: impl Into<String>, offset: u64, reason: impl Into<String>) -> Error {
         Error::Corrupt { file: file.into(), offset, reason: reason.into() }

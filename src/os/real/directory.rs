@@ -175,7 +175,7 @@ impl Directory for RealDirectory {
 
     fn sync(&self) -> Result<()> {
         sync_directory_fd(&self.fd)
-            .map_err(|errno| Error::os("fsync", self.path.display().to_string(), errno))
+            .map_err(|errno| Error::sync("fsync", self.path.display().to_string(), errno))
     }
 
     fn lock(&self, name: &str) -> Result<Lock> {
@@ -266,7 +266,7 @@ fn sync_parent(path: &Path, text: &str, made: bool) -> Result<()> {
         Ok(()) => Ok(()),
         // A read-only file system has nothing to make durable.
         Err(libc::EROFS) if !made => Ok(()),
-        Err(errno) => Err(Error::os("fsync of the directory above", text, errno)),
+        Err(errno) => Err(Error::sync("fsync of the directory above", text, errno)),
     }
 }
 

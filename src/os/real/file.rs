@@ -154,11 +154,11 @@ impl File for RealFile {
     }
 
     fn sync_data(&self) -> Result<()> {
-        sync(&self.fd, true).map_err(|errno| self.error("fdatasync", errno))
+        sync(&self.fd, true).map_err(|errno| Error::sync("fdatasync", self.path.as_str(), errno))
     }
 
     fn sync_all(&self) -> Result<()> {
-        sync(&self.fd, false).map_err(|errno| self.error("fsync", errno))
+        sync(&self.fd, false).map_err(|errno| Error::sync("fsync", self.path.as_str(), errno))
     }
 
     fn map(&self, size: u64, mode: MapMode) -> Result<Map> {

@@ -364,6 +364,15 @@ fn a_poisoned_store_reads_but_does_not_write_until_it_is_opened_again() {
     store.put(b"k", b"w").unwrap();
 }
 
+/// Tells the writers that the reader is done, however it ended.
+struct Done<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 /// One key is there all the time while others overwrite it: a scan meets it, and never shows a value that a
 /// get afterwards does not know yet.
 #[test]
@@ -378,6 +387,7 @@ fn a_scan_meets_a_key_that_is_being_overwritten_and_shows_only_what_is_visible()
         let done = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
+                let _done = Done(&done);
                 let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
                 for _ in 0..if sync_mode == SyncMode::Always { 2_000 } else { 60_000 } {
                     let mut scan = store.scan(b"").unwrap();
@@ -391,7 +401,6 @@ fn a_scan_meets_a_key_that_is_being_overwritten_and_shows_only_what_is_visible()
                     let got = number(&store.get(b"k").unwrap().unwrap());
                     assert!(met <= got, "a scan showed {met}, and a get after it {got}");
                 }
-                done.store(true, std::sync::atomic::Ordering::Relaxed);
             });
             scope.spawn(|| {
                 let no_wait = WriteOptions { durability: Durability::NoWait, ..WriteOptions::default() };

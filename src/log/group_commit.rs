@@ -193,6 +193,10 @@ impl GroupCommit {
         }
         self.ended_of(group).notify_all();
         self.ended_of(group.wrapping_add(1)).notify_one();
+        if planted(Bug::TargetAfterSync) {
+            // Nobody is left to lead for those who are told that they are durable.
+            self.ended_of(group.wrapping_add(1)).notify_all();
+        }
         outcome.map(|()| state)
     }
 

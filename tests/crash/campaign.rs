@@ -145,7 +145,9 @@ impl Campaign {
         self.counts.lives += 1;
         let ended = first_life(id)?;
         let plan = enumeration(id);
-        let limit = self.counts.total() + self.plan.images_of_a_life;
+        // An image with segments of several MiB takes as long as a hundred others.
+        let share = if id.family == Family::LargeSegments { 60 } else { 1 };
+        let limit = self.counts.total() + self.plan.images_of_a_life / share;
         let mut recovered: HashMap<u64, Result<State, Violation>> = HashMap::new();
         let mut dice = Dice::new(id.seed ^ 1);
         // Positions of a long life are visited in strides, so that its end is reached within the limit.

@@ -43,6 +43,7 @@ help:
 	@echo "make test      everything that must pass"
 	@echo "make explore   the schedules that loom and shuttle find (part of make test)"
 	@echo "make bench     the benchmarks"
+	@echo "make fuzz      inputs that a fuzzer finds, a minute for each target (see fuzz/README.md)"
 	@echo "make header    writes include/tinystoredb.h anew from src/ffi"
 	@echo "make install   into PREFIX=$(PREFIX), below DESTDIR=$(DESTDIR)"
 	@echo "make clean     removes build and what cargo built"
@@ -138,3 +139,5 @@ install: lib
 clean:
 	@rm -rf build
 	@$(CARGO) clean --quiet
+
+-include fuzz/fuzz.mk

@@ -131,7 +131,8 @@ impl GroupCommit {
         let mut state = lock(&self.state)?;
         loop {
             if self.durable() >= lsn {
-                // Who was woken to lead the next sync and does not need it hands that on.
+                // Somebody has to lead the next sync: one is woken to do it, and hands that on here where it
+                // finds that it need not.
                 let next = state.sync_number.wrapping_add(1);
                 if !state.syncing && *of(&mut state.waiting, next) > 0 {
                     self.ended_of(next).notify_one();
@@ -198,7 +199,6 @@ impl GroupCommit {
             self.durable.store(target, Ordering::Release);
         }
         self.ended_of(group).notify_all();
-        self.ended_of(group.wrapping_add(1)).notify_one();
         outcome.map(|()| state)
     }
 

@@ -33,7 +33,7 @@ endif
 STRICT := -std=c99 -Wall -Wextra -Wpedantic -Wshadow -Werror
 LIBRARIES := build/lib/$(SHARED) build/lib/libtinystoredb.a
 
-.PHONY: all lib demo test bench header install clean help tools-lib tools-demo tools-test FORCE
+.PHONY: all lib demo test explore bench header install clean help tools-lib tools-demo tools-test FORCE
 
 all: lib
 
@@ -41,6 +41,7 @@ help:
 	@echo "make lib       the shared and the static library, in build/lib (the default)"
 	@echo "make demo      builds the examples and shows what the store does"
 	@echo "make test      everything that must pass"
+	@echo "make explore   the schedules that loom and shuttle find (part of make test)"
 	@echo "make bench     the benchmarks"
 	@echo "make header    writes include/tinystoredb.h anew from src/ffi"
 	@echo "make install   into PREFIX=$(PREFIX), below DESTDIR=$(DESTDIR)"
@@ -102,6 +103,13 @@ test: tools-test
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --quiet -- -D warnings
 	$(CARGO) test
+	$(CARGO) test --features planted --test planted
+	@$(MAKE) --no-print-directory explore
+
+# Every order that loom finds in the index's models, and some thousand of shuttle's.
+explore: tools-lib
+	RUSTFLAGS="--cfg loom" $(CARGO) test --lib --target-dir $(TARGET_DIR)/loom index::
+	RUSTFLAGS="--cfg shuttle" $(CARGO) test --lib --target-dir $(TARGET_DIR)/shuttle index::
 
 bench: tools-lib
 	$(CARGO) bench --bench compare
@@ -113,13 +121,15 @@ header: tools-lib
 LIB_DEST = $(DESTDIR)$(PREFIX)/$(LIBDIR)
 up = $(subst $() ,,$(foreach part,$(subst /, ,$(1)),../))
 
+# A library that running programs have mapped must be replaced, never overwritten: install does that, cp does not.
 install: lib
 	@mkdir -p $(LIB_DEST)/pkgconfig $(LIB_DEST)/cmake/TinyStoreDB $(DESTDIR)$(PREFIX)/$(INCLUDEDIR)
-	@cp include/tinystoredb.h include/tinystoredb.hpp $(DESTDIR)$(PREFIX)/$(INCLUDEDIR)/
-	@cp build/lib/libtinystoredb.a build/lib/$(SHARED_FILE) $(LIB_DEST)/
+	@install -m 644 include/tinystoredb.h include/tinystoredb.hpp $(DESTDIR)$(PREFIX)/$(INCLUDEDIR)/
+	@install -m 644 build/lib/libtinystoredb.a $(LIB_DEST)/
+	@install -m 755 build/lib/$(SHARED_FILE) $(LIB_DEST)/
 	@ln -sf $(SHARED_FILE) $(LIB_DEST)/$(SHARED_ABI)
 	@ln -sf $(SHARED_ABI) $(LIB_DEST)/$(SHARED)
-	@cp packaging/cmake/*.cmake $(LIB_DEST)/cmake/TinyStoreDB/
+	@install -m 644 packaging/cmake/*.cmake $(LIB_DEST)/cmake/TinyStoreDB/
 	@sed -e 's|@VERSION@|$(VERSION)|; s|@UP@|$(call up,$(LIBDIR)/pkgconfig)|; s|@LIBDIR@|$(LIBDIR)|' \
 	    -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@NATIVE_LIBS@|$(NATIVE_LIBS)|' \
 	    packaging/tinystoredb.pc.in > $(LIB_DEST)/pkgconfig/tinystoredb.pc

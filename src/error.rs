@@ -49,7 +49,7 @@ pub enum Error {
         errno: i32,
     },
     /// The device or the quota is full. The write was not accepted; the store stays open and readable.
-    #[error("no space left for {path} ({operation}: {}): free space on its file system and try again; nothing was written", os_message(*errno))]
+    #[error("no space left for {path} ({operation}: {}): {} and try again; nothing was written", os_message(*errno), space_cure(*errno))]
     NoSpace {
         /// The call that ran out of space.
         operation: &'static str,
@@ -72,7 +72,9 @@ pub enum Error {
         errno: i32,
     },
     /// There is no store at the path and none was to be created.
-    #[error("there is no store at {path}: check the path, or open it with create_if_missing")]
+    #[error(
+        "there is no store at {path}: check the path; create_if_missing makes it where the directory above exists"
+    )]
     NotFound {
         /// The path as given.
         path: String,
@@ -172,6 +174,12 @@ impl Error {
         }
     }
 
+    /// The error for a failed sync. Always [`Error::Io`]: what is on the device is unknown, so that no
+    /// variant fits that promises that nothing was changed, or that trying again would help.
+    pub fn sync(operation: &'static str, path: impl Into<String>, errno: i32) -> Error {
+        Error::Io { operation, path: path.into(), errno }
+    }
+
     /// A [`Error::Corrupt`].
     pub fn corrupt(file: impl Into<String>, offset: u64, reason: impl Into<String>) -> Error {
         Error::Corrupt { file: file.into(), offset, reason: reason.into() }
@@ -186,6 +194,14 @@ impl Error {
             Error::NoMemory(_) => libc::ENOMEM,
             _ => 0,
         }
+    }
+}
+
+fn space_cure(errno: i32) -> &'static str {
+    match errno {
+        libc::EFBIG => "raise the process's limit of file sizes (ulimit -f)",
+        libc::EDQUOT => "raise the quota or remove files",
+        _ => "free space on its file system",
     }
 }
 

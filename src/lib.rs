@@ -55,6 +55,10 @@ mod sync;
 mod types;
 mod value;
 
+/// Every byte of the log, for fuzz targets.
+#[cfg(feature = "sim")]
+pub use log::format as log_format;
+
 pub use error::{Error, Result};
 pub use import::{ImportDamage, ImportOptions, ImportReport, Progress, import_go};
 pub use options::{Options, SyncMode, WriteMode};

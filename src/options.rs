@@ -55,6 +55,9 @@ pub struct Options {
 /// Step of segment sizes, and size of a region of the log's address space, in bytes.
 pub const SEGMENT_SIZE_STEP: u64 = 4 << 20;
 
+/// Largest size of a segment, in bytes. The largest commit fits.
+pub const SEGMENT_SIZE_MAX: u64 = 4 << 30;
+
 impl Default for Options {
     fn default() -> Options {
         Options {
@@ -83,7 +86,8 @@ impl Options {
     /// Checks what the type system does not.
     pub(crate) fn validate(&self) -> Result<()> {
         let size = self.segment_size_max;
-        if !size.is_multiple_of(SEGMENT_SIZE_STEP) || !(SEGMENT_SIZE_STEP..=4 << 30).contains(&size) {
+        if !size.is_multiple_of(SEGMENT_SIZE_STEP) || !(SEGMENT_SIZE_STEP..=SEGMENT_SIZE_MAX).contains(&size)
+        {
             return Err(Error::InvalidArgument(format!(
                 "segment_size_max is {size}: use a multiple of 4 MiB from 4 MiB to 4 GiB"
             )));

@@ -21,7 +21,7 @@ use super::segment::Segment;
 use super::{Log, segment_file_name};
 use crate::error::{Error, Result};
 use crate::options::WriteMode;
-use crate::os::MapMode;
+use crate::os::{Access, MapMode};
 use crate::planted::{Bug, planted};
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 
@@ -90,20 +90,29 @@ impl Prepared {
             Some(spare) => spare,
             None => Spare { segment: create(log, id, capacity)?, capacity },
         };
-        if !planted(Bug::SkipWitness) {
-            log.set_witness(id).inspect_err(|error| log.commit.poison(&error.to_string()))?;
-        }
+        take_into_use(log, id)?;
         self.fill_reserve(log);
         Ok((segment, capacity))
     }
 
-    /// A segment in the space of the reserve, on a device that has no other.
-    pub(super) fn take_reserve(&self, log: &Log, id: u64) -> Result<Arc<Segment>> {
+    /// A segment in the space of the reserve, with room for `needed` bytes, on a device that has no other.
+    pub(super) fn take_reserve(&self, log: &Log, id: u64, needed: u64) -> Result<(Arc<Segment>, u64)> {
         let _state = lock(&self.state)?;
-        log.directory.unlink(RESERVE_FILE_NAME)?;
-        let segment = create(log, id, RESERVE_SIZE)?;
-        log.set_witness(id).inspect_err(|error| log.commit.poison(&error.to_string()))?;
-        Ok(segment)
+        match log.directory.unlink(RESERVE_FILE_NAME) {
+            // Used up before.
+            Err(Error::Io { errno: libc::ENOENT, .. }) => {}
+            outcome => outcome?,
+        }
+        let mut capacity = RESERVE_SIZE;
+        let segment = loop {
+            match create(log, id, capacity) {
+                // What is left of the device may do for some more.
+                Err(Error::NoSpace { .. }) if capacity / 2 >= needed => capacity /= 2,
+                outcome => break outcome?,
+            }
+        };
+        take_into_use(log, id)?;
+        Ok((segment, capacity))
     }
 
     /// Removes a segment that was made ahead and not used.
@@ -119,12 +128,27 @@ impl Prepared {
 
     /// Sees to it that there is a reserve, if there is space for one. Nothing depends on it now.
     fn fill_reserve(&self, log: &Log) {
-        if let Ok(file) = log.directory.create(RESERVE_FILE_NAME)
+        let there = |_| log.directory.open(RESERVE_FILE_NAME, Access::ReadWrite);
+        // One that a crash left behind may be empty.
+        if let Ok(file) = log.directory.create(RESERVE_FILE_NAME).or_else(there)
+            && file.size().is_ok_and(|size| size < RESERVE_SIZE)
             && file.allocate(RESERVE_SIZE).is_err()
         {
             let _ = log.directory.unlink(RESERVE_FILE_NAME);
         }
     }
+}
+
+/// Lets the witness name a segment that will take frames. Without space for that it can be tried again.
+fn take_into_use(log: &Log, id: u64) -> Result<()> {
+    if planted(Bug::SkipWitness) {
+        return Ok(());
+    }
+    log.set_witness(id).inspect_err(|error| {
+        if !matches!(error, Error::NoSpace { .. }) {
+            log.commit.poison(&error.to_string());
+        }
+    })
 }
 
 /// Creates a segment file under a temporary name and gives it its own when all of it is on the device.
@@ -136,7 +160,14 @@ fn create(log: &Log, id: u64, capacity: u64) -> Result<Arc<Segment>> {
     let header = SegmentHeader { store_id: log.store_id, segment_id: id, salt, capacity };
     let poison = |error: &Error| log.commit.poison(&error.to_string());
     let made = (|| {
-        let file = log.directory.create(&temporary)?;
+        let file = match log.directory.create(&temporary) {
+            // Left by a creation that failed and could not clean up.
+            Err(Error::Io { errno: libc::EEXIST, .. }) => {
+                log.directory.unlink(&temporary)?;
+                log.directory.create(&temporary)?
+            }
+            outcome => outcome?,
+        };
         file.allocate(capacity)?;
         file.write_at(&header.encode(), 0)?;
         if !planted(Bug::SkipHeaderSync) {
@@ -146,7 +177,8 @@ fn create(log: &Log, id: u64, capacity: u64) -> Result<Arc<Segment>> {
         if !planted(Bug::SkipDirectorySync) {
             log.directory.sync().inspect_err(poison)?;
         }
-        Ok(file)
+        // Opened again by the name that later errors are to tell.
+        log.directory.open(&name, Access::ReadWrite)
     })();
     let file = match made {
         Ok(file) => file,

@@ -37,6 +37,7 @@ use super::segment::Segment;
 use super::writer::Writer;
 use super::{Log, segment_file_name};
 use crate::error::{Error, Result};
+use crate::options::SEGMENT_SIZE_MAX;
 use crate::os::{Access, Directory, File, Map, MapMode};
 use crate::planted::{Bug, planted};
 use crate::types::{Lsn, Position};
@@ -55,6 +56,12 @@ pub type Visit<'a> = dyn FnMut(&Log, Replayed<'_>) -> Result<()> + 'a;
 
 /// Bytes made present ahead of the scan, so that a bad device is an error and not a signal.
 const LOAD_WINDOW: u64 = 4 << 20;
+
+/// Numbers that segments never reach, so that the next one can always be counted.
+const SEGMENT_ID_END: u64 = 1 << 63;
+
+/// What is passed over at once where a segment was never written.
+const ZEROS: [u8; 4096] = [0; 4096];
 
 /// A segment file as it was found.
 pub(super) struct Found {
@@ -91,6 +98,10 @@ pub(super) fn find_segments(directory: &dyn Directory, names: &[u64]) -> Result<
         if header.segment_id != id {
             let reason = format!("it is segment {} under another's name", header.segment_id);
             return Err(Error::corrupt(name, 32, reason));
+        }
+        if header.capacity > SEGMENT_SIZE_MAX {
+            let reason = format!("a segment of {} bytes is larger than any", header.capacity);
+            return Err(Error::corrupt(name, 56, reason));
         }
         if size > header.capacity {
             return Err(Error::corrupt(name, header.capacity, "the file is longer than it was created"));
@@ -134,7 +145,11 @@ pub(super) fn recover(log: &Log, found: Vec<Found>, newest: u64, visit: &mut Vis
     if let Some(missing) = missing_newest(&found, newest) {
         return Err(Error::corrupt(segment_file_name(missing), 0, "the newest segment is missing"));
     }
-    let next_segment_id = found.last().map_or(1, |last| last.header.segment_id + 1);
+    let last_id = found.last().map_or(0, |last| last.header.segment_id);
+    if last_id >= SEGMENT_ID_END {
+        return Err(Error::corrupt(segment_file_name(last_id), 32, "no store has had so many segments"));
+    }
+    let next_segment_id = last_id + 1;
     let mut scan = Scan { log, next_lsn: 1, synced_lsn: 0, scanned: Vec::new() };
     let mut found = found.into_iter();
     let mut behind = Vec::new();
@@ -233,9 +248,9 @@ impl Scan<'_> {
         segment.publish(end);
         let mut operations = 1;
         match record.header.kind {
-            Kind::SegmentStart | Kind::SegmentRetired => {}
+            Kind::SegmentStart => {}
             Kind::Seal => scanned.sealed = true,
-            Kind::Put | Kind::Delete | Kind::DeleteRange => {
+            Kind::Put | Kind::Delete | Kind::DeleteRange | Kind::SegmentRetired => {
                 visit(self.log, Replayed { record, position: segment.position(scanned.end)? })?;
             }
             Kind::Batch => {
@@ -323,12 +338,16 @@ fn proves_durable(map: &Map, seed: super::format::Seed, from: u64, size: u64, ls
     let mut budget = 4 * size + (1 << 20);
     for window in (from - from % LOAD_WINDOW..size).step_by(LOAD_WINDOW as usize) {
         map.populate_read(window, LOAD_WINDOW.min(size - window))?;
-        for offset in (window.max(from)..(window + LOAD_WINDOW).min(size)).step_by(8) {
+        let (mut next, end) = (window.max(from), (window + LOAD_WINDOW).min(size));
+        while next < end {
+            let offset = next;
             let Some(bytes) = unpublished(map, offset, size) else { break };
-            // Most of what lies behind the end is zeros.
-            if bytes.first_chunk() == Some(&[0u8; 8]) {
+            // Most of what lies behind the end is zeros, whole pages of them.
+            if bytes.first_chunk() == Some(&ZEROS) {
+                next += ZEROS.len() as u64;
                 continue;
             }
+            next += 8;
             let Some(header) = RecordHeader::decode(bytes) else { continue };
             if planted(Bug::AlwaysDamage) {
                 return Ok(true);
@@ -404,6 +423,7 @@ fn finish(log: &Log, mut scan: Scan<'_>, behind: Vec<Found>, next_segment_id: u6
         }
         scanned.segment.publish(scanned.end);
         if planted(Bug::ServeUnsynced) {
+            scanned.segment.file()?.ok_or(Error::Closed)?.truncate(scanned.end)?;
             scanned.segment.close_file()?;
         } else if scanned.size == scanned.capacity {
             scanned.segment.finish()?;

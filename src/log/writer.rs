@@ -67,6 +67,8 @@ struct Active {
     populated: u64,
     /// Whether the next segment was asked for.
     successor_wanted: bool,
+    /// Made from the reserve: what it has is for deletes.
+    reserved: bool,
 }
 
 impl Writer {
@@ -177,8 +179,11 @@ impl Writer {
     /// it would not fit.
     fn make_room(&mut self, log: &Log, size: u64, kind: Kind) -> Result<u64> {
         let seal = if planted(Bug::NoRoomForSeal) { 0 } else { SEAL_FRAME_SIZE };
-        let fits = self.active.as_ref().is_some_and(|active| active.end + size + seal <= active.capacity);
-        if !fits {
+        let fits = |active: &Active| {
+            let open = kind == Kind::Delete || !active.reserved;
+            open && active.end + size + seal <= active.capacity
+        };
+        if !self.active.as_ref().is_some_and(fits) {
             self.start_segment(log, size, kind)?;
         }
         let window = match log.options.sync_mode {
@@ -198,25 +203,21 @@ impl Writer {
     /// is sealed: when it cannot be had, nothing has changed.
     fn start_segment(&mut self, log: &Log, size: u64, kind: Kind) -> Result<()> {
         let needed = SEGMENT_HEADER_SIZE + SEGMENT_START_FRAME_SIZE + size + SEAL_FRAME_SIZE;
-        let capacity = self.next_capacity.max(needed).next_multiple_of(log.options.segment_size_step());
-        let (segment, capacity) = match log.prepared.take(log, self.next_segment_id, needed, capacity) {
-            Err(full @ Error::NoSpace { .. }) if kind == Kind::Delete && needed <= RESERVE_SIZE => {
-                let segment = log.prepared.take_reserve(log, self.next_segment_id);
-                (segment.map_err(|_| full)?, RESERVE_SIZE)
-            }
-            outcome => outcome?,
-        };
+        let (segment, capacity, reserved) = self.take_segment(log, needed, kind)?;
         let mut next = Active {
             segment,
             end: SEGMENT_HEADER_SIZE,
             capacity,
             populated: SEGMENT_HEADER_SIZE,
             successor_wanted: false,
+            reserved,
         };
         next.populate(SEGMENT_HEADER_SIZE + SEGMENT_START_FRAME_SIZE, POPULATE_SYNCED)?;
         // A segment that was not taken into use keeps its number: the next attempt replaces its file.
         self.next_segment_id += 1;
-        self.next_capacity = (self.next_capacity * 2).min(log.options.segment_size_max);
+        if !reserved {
+            self.next_capacity = (capacity * 2).min(log.options.segment_size_max);
+        }
         if self.active.is_some() {
             self.seal(log, SealReason::Full)?;
         }
@@ -225,6 +226,25 @@ impl Writer {
         self.active = Some(next);
         let start = self.predecessor.encode();
         self.append_unchecked(log, &NewRecord::new(Kind::SegmentStart, &[], &start))
+    }
+
+    /// A segment with room for `needed` bytes, its capacity, and whether it comes from the reserve. Where
+    /// the device is nearly full it is as small as it can be, and for a delete it may be the reserve's.
+    fn take_segment(&self, log: &Log, needed: u64, kind: Kind) -> Result<(Arc<Segment>, u64, bool)> {
+        let (id, step) = (self.next_segment_id, log.options.segment_size_step());
+        let smallest = needed.next_multiple_of(step);
+        let capacity = self.next_capacity.next_multiple_of(step).max(smallest);
+        let mut taken = log.prepared.take(log, id, needed, capacity);
+        if matches!(taken, Err(Error::NoSpace { .. })) && smallest < capacity {
+            taken = log.prepared.take(log, id, needed, smallest);
+        }
+        match taken {
+            Err(full @ Error::NoSpace { .. }) if kind == Kind::Delete && needed <= RESERVE_SIZE => {
+                let reserve = log.prepared.take_reserve(log, id, needed);
+                reserve.map(|(segment, capacity)| (segment, capacity, true)).map_err(|_| full)
+            }
+            outcome => outcome.map(|(segment, capacity)| (segment, capacity, false)),
+        }
     }
 
     /// Writes the seal for which room was kept, and remembers it for the next segment's start.
@@ -242,7 +262,12 @@ impl Writer {
     fn append_unchecked(&mut self, log: &Log, record: &NewRecord<'_>) -> Result<()> {
         let lsn = self.next_lsn;
         let offset = self.active()?.end;
-        self.write_frame(log, offset, record, lsn, lag(lsn, log.commit.durable()))?;
+        let written = self.write_frame(log, offset, record, lsn, lag(lsn, log.commit.durable()));
+        // A segment without its start or its seal cannot be gone on from.
+        written.map_err(|error| {
+            log.commit.poison(&error.to_string());
+            Error::Poisoned(error.to_string())
+        })?;
         self.next_lsn = lsn + 1;
         log.commit.advance_written(lsn);
         Ok(())
@@ -277,8 +302,11 @@ impl Writer {
         }
         self.scratch = front;
         if let Err(error) = written {
-            // Part of the frame may be in the file. Nothing may ever follow it.
-            log.commit.poison(&error.to_string());
+            // Part of the frame may be in the file. Without space the rest is not, so it is no frame, and the
+            // next one takes its place. After any other failure nothing may ever follow it.
+            if !matches!(error, Error::NoSpace { .. }) {
+                log.commit.poison(&error.to_string());
+            }
             return Err(error);
         }
         active.end = offset + padded(record.size());

@@ -98,6 +98,8 @@ pub struct Plan {
     pub nested_images: [u64; DEPTH - 1],
     /// One image in so many is recovered thoroughly.
     pub thorough_one_in: u64,
+    /// Of the images of a short life one in so many has all crashes in its recovery tried.
+    pub exhaust_one_in: u64,
     /// Lives at most.
     pub lives: u64,
 }
@@ -110,6 +112,7 @@ impl Plan {
             nested_one_in: 30,
             nested_images: [10, 6],
             thorough_one_in: 8,
+            exhaust_one_in: 1,
             lives: u64::MAX,
         }
     }
@@ -148,7 +151,7 @@ impl Campaign {
         // Positions of a long life are visited in strides, so that its end is reached within the limit.
         let stride = dice.between(1, 3);
         for image in ended.trace.crash_states(&plan) {
-            if image.position() as u64 % stride != 0 {
+            if !(image.position() as u64).is_multiple_of(stride) {
                 continue;
             }
             let new = self.count(&image, 1);
@@ -181,13 +184,12 @@ impl Campaign {
             from,
             ..Default::default()
         };
-        let mut done = HashSet::new();
         for image in ended.trace.crash_states(&plan) {
             let new = self.count(&image, 1);
             let found = recover(&image, &ended.options, new);
             check(&image, &found, &ended.history)
                 .map_err(|violation| failure(&id, &image, violation, &ended))?;
-            if new && done.insert(image.hash()) {
+            if new && (image.hash() >> 30).is_multiple_of(self.plan.exhaust_one_in) {
                 self.exhaust_recovery(&id, &image, &ended)?;
             }
         }
@@ -311,7 +313,8 @@ fn next_life(id: &Id, image: &CrashImage, ended: &Ended) -> Result<Ended, Box<Fa
     let mut dice = Dice::new(image.hash() ^ 2);
     let options =
         Options { first_segment_size: ended.options.first_segment_size, ..options(id.family, &mut dice) };
-    let steps: Vec<_> = (0..dice.below(5)).map(|_| step(id.family, &mut dice)).collect();
+    let least = u64::from(id.family == Family::Situation);
+    let steps: Vec<_> = (0..dice.between(least, 4)).map(|_| step(id.family, &mut dice)).collect();
     let allowed = ended.history.allowed(image.position(), false);
     let most = ended.history.allowed(image.position(), image.is_kill()).most;
     let allowed = super::model::Allowed { most, ..allowed };
@@ -321,6 +324,15 @@ fn next_life(id: &Id, image: &CrashImage, ended: &Ended) -> Result<Ended, Box<Fa
         Ok((life, outcome))
     })?;
     finish(id, life, dice.one_in(2))
+}
+
+/// The traces of `count` lives of a family.
+pub fn lives(family: Family, seed: u64, count: u64) -> Result<Vec<String>, Box<Failure>> {
+    let life = |number| {
+        let id = Id { family, seed: mix(seed ^ mix(number)) >> 16, crashes: Vec::new() };
+        Ok(first_life(&id)?.trace.to_string())
+    };
+    (0..count).map(life).collect()
 }
 
 /// A crash at some position of a life, more often while it was opened.

@@ -180,16 +180,16 @@ impl Life {
             fault: false,
         };
         life.open(options)?;
-        // What was found once is found again by a recovery that is interrupted: on a disk of which
-        // nothing was pending, always; else as long as the machine runs.
+        // What was found once is found again after a recovery that was interrupted: on a disk of which
+        // nothing was pending, always; else as long as the machine runs. More may be found, as long as
+        // nobody was served: the first half of a torn frame and the second half of the seal over it can
+        // make up the frame.
         let opened = life.content.state;
         let first = &mut life.history.generations[0];
         let place = first.states.iter().rposition(|state| *state == opened);
         let place = place.ok_or_else(|| {
             Violation::new(Check::Prefix, "a store that was opened holds what no prefix gives".to_string())
         })?;
-        first.states.truncate(place + 1);
-        first.begun.truncate(place);
         first.keep(0, place, !image.is_kill());
         first.keep(0, place, false);
         Ok(life)

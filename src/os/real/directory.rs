@@ -69,7 +69,8 @@ impl RealDirectory {
             errno => Error::os(operation, self.display(name), errno),
         })?;
         // SAFETY: openat returned a new descriptor that nothing else owns.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let fd = above_standard(unsafe { OwnedFd::from_raw_fd(fd) })
+            .map_err(|errno| Error::os("fcntl", self.display(name), errno))?;
         let file = RealFile::new(fd, name, self.display(name));
         let status = file.status()?;
         if status.st_mode & libc::S_IFMT != libc::S_IFREG {
@@ -174,7 +175,7 @@ impl Directory for RealDirectory {
 
     fn sync(&self) -> Result<()> {
         sync_directory_fd(&self.fd)
-            .map_err(|errno| Error::os("fsync", self.path.display().to_string(), errno))
+            .map_err(|errno| Error::sync("fsync", self.path.display().to_string(), errno))
     }
 
     fn lock(&self, name: &str) -> Result<Lock> {
@@ -224,7 +225,20 @@ fn open_directory_fd(path: &CStr) -> std::result::Result<OwnedFd, i32> {
     let fd =
         retry(|| unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC) })?;
     // SAFETY: open returned a new descriptor that nothing else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    above_standard(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `fd`, or a duplicate of it where it has the number of a standard stream: in a program that has closed
+/// those, what it prints would otherwise be written into the store.
+fn above_standard(fd: OwnedFd) -> std::result::Result<OwnedFd, i32> {
+    if fd.as_raw_fd() > libc::STDERR_FILENO {
+        return Ok(fd);
+    }
+    // SAFETY: the descriptor is open.
+    let above =
+        retry(|| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1) })?;
+    // SAFETY: fcntl returned a new descriptor that nothing else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(above) })
 }
 
 fn open_error(operation: &'static str, path: String, errno: i32) -> Error {
@@ -252,7 +266,7 @@ fn sync_parent(path: &Path, text: &str, made: bool) -> Result<()> {
         Ok(()) => Ok(()),
         // A read-only file system has nothing to make durable.
         Err(libc::EROFS) if !made => Ok(()),
-        Err(errno) => Err(Error::os("fsync of the directory above", text, errno)),
+        Err(errno) => Err(Error::sync("fsync of the directory above", text, errno)),
     }
 }
 

@@ -88,11 +88,12 @@ impl RealFile {
 
     /// The stand-in where the file system cannot allocate.
     fn write_zeros(&self, from: u64, to: u64) -> Result<()> {
-        let zeros = [0u8; 64 << 10];
+        // Not on the stack: the caller's thread may have a small one.
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
         let mut offset = from;
         while offset < to {
-            let length = usize::try_from(to - offset).unwrap_or(usize::MAX).min(zeros.len());
-            write_all_at(&self.fd, &self.path, zeros.get(..length).unwrap_or_default(), offset)?;
+            let length = usize::try_from(to - offset).unwrap_or(usize::MAX).min(ZEROS.len());
+            write_all_at(&self.fd, &self.path, ZEROS.get(..length).unwrap_or_default(), offset)?;
             offset += length as u64;
         }
         Ok(())
@@ -153,11 +154,11 @@ impl File for RealFile {
     }
 
     fn sync_data(&self) -> Result<()> {
-        sync(&self.fd, true).map_err(|errno| self.error("fdatasync", errno))
+        sync(&self.fd, true).map_err(|errno| Error::sync("fdatasync", self.path.as_str(), errno))
     }
 
     fn sync_all(&self) -> Result<()> {
-        sync(&self.fd, false).map_err(|errno| self.error("fsync", errno))
+        sync(&self.fd, false).map_err(|errno| Error::sync("fsync", self.path.as_str(), errno))
     }
 
     fn map(&self, size: u64, mode: MapMode) -> Result<Map> {

@@ -1,7 +1,8 @@
 //! The real operating system: Linux, and with less help from the kernel other Unix systems.
 //!
 //! Invariants:
-//! 1. Every descriptor is opened with close-on-exec and owned by one value that closes it.
+//! 1. Every descriptor is opened with close-on-exec and owned by one value that closes it. None that stays
+//!    open has the number of a standard stream.
 //! 2. A call that a signal interrupted (EINTR) is made again; a failed sync never is.
 //! 3. Nothing grows a file past RLIMIT_FSIZE: that would end the process with SIGXFSZ.
 //!
@@ -25,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::os::{Directory, Os};
 use directory::RealDirectory;
 use process::ProcessId;
+pub use process::without_signals;
 
 /// The real operating system. One per process is enough; more do no harm.
 #[derive(Debug)]

@@ -145,7 +145,7 @@ pub(super) struct Failure {
 pub(super) struct Faults {
     plan: Option<Fault>,
     matched: u64,
-    fired: Option<Call>,
+    fired: Option<(Call, String)>,
     hits: u64,
     calls: BTreeMap<Call, u64>,
 }
@@ -160,6 +160,10 @@ impl Faults {
         self.hits
     }
 
+    pub(super) fn fired(&self) -> Option<(Call, String)> {
+        self.fired.clone()
+    }
+
     pub(super) fn calls(&self) -> &BTreeMap<Call, u64> {
         &self.calls
     }
@@ -169,11 +173,11 @@ impl Faults {
         *self.calls.entry(call).or_default() += 1;
         let plan = self.plan.as_ref()?;
         let name_matches = plan.name.as_ref().is_none_or(|part| name.contains(part.as_str()));
-        let fails = match self.fired {
-            Some(fired) => match plan.duration {
+        let fails = match &self.fired {
+            Some((fired, _)) => match plan.duration {
                 Duration::Once => false,
-                Duration::SameCall => call == fired && name_matches,
-                Duration::EveryCall => call == fired || call.errnos().contains(&plan.errno),
+                Duration::SameCall => call == *fired && name_matches,
+                Duration::EveryCall => call == *fired || call.errnos().contains(&plan.errno),
             },
             None => {
                 let matches = match plan.call {
@@ -187,7 +191,7 @@ impl Faults {
         if !fails {
             return None;
         }
-        self.fired.get_or_insert(call);
+        self.fired.get_or_insert_with(|| (call, name.to_string()));
         self.hits += 1;
         Some(Failure { errno: plan.errno, partial: plan.partial })
     }

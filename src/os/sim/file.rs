@@ -109,7 +109,7 @@ impl Directory for SimDirectory {
         let target = SyncTarget::Directory(self.number);
         self.disk
             .sync(target, Call::SyncDirectory, &Arc::from(path.as_str()))?
-            .map_err(|errno| Error::os("fsync", path, errno))
+            .map_err(|errno| Error::sync("fsync", path, errno))
     }
 
     fn lock(&self, name: &str) -> Result<Lock> {
@@ -177,7 +177,8 @@ impl SimFile {
 
     fn sync(&self, call: Call, operation: &'static str, metadata: bool) -> Result<()> {
         let target = SyncTarget::File { inode: self.inode, metadata };
-        self.disk.sync(target, call, &self.name)?.map_err(|errno| self.error(operation, errno))
+        let synced = self.disk.sync(target, call, &self.name)?;
+        synced.map_err(|errno| Error::sync(operation, self.path.as_str(), errno))
     }
 }
 

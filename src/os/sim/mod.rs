@@ -111,6 +111,11 @@ impl SimOs {
         Ok(self.disk.lock()?.faults.hits())
     }
 
+    /// The first call that failed by the fault planned last, and the name it was about.
+    pub fn first_failed(&self) -> Result<Option<(Call, String)>> {
+        Ok(self.disk.lock()?.faults.fired())
+    }
+
     /// How often each call was made since booting.
     pub fn calls(&self) -> Result<BTreeMap<Call, u64>> {
         Ok(self.disk.lock()?.faults.calls().clone())

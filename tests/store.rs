@@ -317,7 +317,7 @@ fn a_thread_reads_what_it_was_acknowledged_though_others_wait_for_the_device() {
             let store = &store;
             scope.spawn(move || {
                 for n in 0..300_u32 {
-                    let durability = if n % 2 == 0 { Durability::Wait } else { Durability::NoWait };
+                    let durability = if n.is_multiple_of(2) { Durability::Wait } else { Durability::NoWait };
                     store.put_with(&[thread], &n.to_be_bytes(), write(durability)).unwrap();
                     assert_eq!(&*store.get(&[thread]).unwrap().unwrap(), n.to_be_bytes());
                 }

@@ -398,7 +398,7 @@ fn a_scan_meets_a_key_that_is_being_overwritten_and_shows_only_what_is_visible()
                 let mut number = 0_u64;
                 while !done.load(std::sync::atomic::Ordering::Relaxed) {
                     number += 1;
-                    let options = if mixed && number % 2 == 0 { no_wait } else { WriteOptions::default() };
+                    let options = if mixed && number.is_multiple_of(2) { no_wait } else { WriteOptions::default() };
                     store.put_with(b"k", &number.to_le_bytes(), options).unwrap();
                 }
             });

@@ -317,7 +317,7 @@ fn a_thread_reads_what_it_was_acknowledged_though_others_wait_for_the_device() {
             let store = &store;
             scope.spawn(move || {
                 for n in 0..300_u32 {
-                    let durability = if n % 2 == 0 { Durability::Wait } else { Durability::NoWait };
+                    let durability = if n.is_multiple_of(2) { Durability::Wait } else { Durability::NoWait };
                     store.put_with(&[thread], &n.to_be_bytes(), write(durability)).unwrap();
                     assert_eq!(&*store.get(&[thread]).unwrap().unwrap(), n.to_be_bytes());
                 }
@@ -407,7 +407,8 @@ fn a_scan_meets_a_key_that_is_being_overwritten_and_shows_only_what_is_visible()
                 let mut number = 0_u64;
                 while !done.load(std::sync::atomic::Ordering::Relaxed) {
                     number += 1;
-                    let options = if mixed && number % 2 == 0 { no_wait } else { WriteOptions::default() };
+                    let options =
+                        if mixed && number.is_multiple_of(2) { no_wait } else { WriteOptions::default() };
                     store.put_with(b"k", &number.to_le_bytes(), options).unwrap();
                 }
             });

@@ -274,11 +274,10 @@ fn after_the_fault(context: &str, run: &mut Run) {
 /// Whether an open store has to refuse writes after this error: what is in a file is not known any more.
 fn must_poison(error: &Error) -> bool {
     match error {
-        Error::Poisoned(_) => true,
         Error::Io { operation, path, .. } | Error::NoSpace { operation, path, .. } => match *operation {
             "fdatasync" | "fsync" | "ftruncate" => true,
-            // Part of a frame may be there.
-            "pwrite" => path.ends_with(".bin"),
+            // Part of a frame may be there; of the witness, which only a device that fails cannot mend.
+            "pwrite" => path.ends_with(".bin") || (path.ends_with("LOCK") && !is_full(error.errno())),
             _ => false,
         },
         _ => false,

@@ -122,13 +122,15 @@ header: tools-lib
 LIB_DEST = $(DESTDIR)$(PREFIX)/$(LIBDIR)
 up = $(subst $() ,,$(foreach part,$(subst /, ,$(1)),../))
 
+# A library that running programs have mapped must be replaced, never overwritten: install does that, cp does not.
 install: lib
 	@mkdir -p $(LIB_DEST)/pkgconfig $(LIB_DEST)/cmake/TinyStoreDB $(DESTDIR)$(PREFIX)/$(INCLUDEDIR)
-	@cp include/tinystoredb.h include/tinystoredb.hpp $(DESTDIR)$(PREFIX)/$(INCLUDEDIR)/
-	@cp build/lib/libtinystoredb.a build/lib/$(SHARED_FILE) $(LIB_DEST)/
+	@install -m 644 include/tinystoredb.h include/tinystoredb.hpp $(DESTDIR)$(PREFIX)/$(INCLUDEDIR)/
+	@install -m 644 build/lib/libtinystoredb.a $(LIB_DEST)/
+	@install -m 755 build/lib/$(SHARED_FILE) $(LIB_DEST)/
 	@ln -sf $(SHARED_FILE) $(LIB_DEST)/$(SHARED_ABI)
 	@ln -sf $(SHARED_ABI) $(LIB_DEST)/$(SHARED)
-	@cp packaging/cmake/*.cmake $(LIB_DEST)/cmake/TinyStoreDB/
+	@install -m 644 packaging/cmake/*.cmake $(LIB_DEST)/cmake/TinyStoreDB/
 	@sed -e 's|@VERSION@|$(VERSION)|; s|@UP@|$(call up,$(LIBDIR)/pkgconfig)|; s|@LIBDIR@|$(LIBDIR)|' \
 	    -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@NATIVE_LIBS@|$(NATIVE_LIBS)|' \
 	    packaging/tinystoredb.pc.in > $(LIB_DEST)/pkgconfig/tinystoredb.pc

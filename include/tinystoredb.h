@@ -433,8 +433,8 @@ TSTORE_API void tstore_options_free(struct tstore_options *options);
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_options_set_create_if_missing(struct tstore_options *options,
-                                             int32_t enabled,
-                                             struct tstore_error *err);
+                                                        int32_t enabled,
+                                                        struct tstore_error *err);
 
 /**
  * Sets whether opening fails where there is a store already. Default: 0.
@@ -444,8 +444,8 @@ TSTORE_API int32_t tstore_options_set_create_if_missing(struct tstore_options *o
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_options_set_error_if_exists(struct tstore_options *options,
-                                           int32_t enabled,
-                                           struct tstore_error *err);
+                                                      int32_t enabled,
+                                                      struct tstore_error *err);
 
 /**
  * Sets when an acknowledged commit is on the device. In every mode it survives the death of the process;
@@ -458,9 +458,9 @@ TSTORE_API int32_t tstore_options_set_error_if_exists(struct tstore_options *opt
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_options_set_sync_mode(struct tstore_options *options,
-                                     int32_t mode,
-                                     uint64_t interval_ms,
-                                     struct tstore_error *err);
+                                                int32_t mode,
+                                                uint64_t interval_ms,
+                                                struct tstore_error *err);
 
 /**
  * Sets how the log is written.
@@ -470,8 +470,8 @@ TSTORE_API int32_t tstore_options_set_sync_mode(struct tstore_options *options,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_options_set_write_mode(struct tstore_options *options,
-                                      int32_t mode,
-                                      struct tstore_error *err);
+                                                 int32_t mode,
+                                                 struct tstore_error *err);
 
 /**
  * Sets the largest size of a file of the log. Files start small and double up to it.
@@ -481,8 +481,8 @@ TSTORE_API int32_t tstore_options_set_write_mode(struct tstore_options *options,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_options_set_segment_size_max(struct tstore_options *options,
-                                            uint64_t bytes,
-                                            struct tstore_error *err);
+                                                       uint64_t bytes,
+                                                       struct tstore_error *err);
 
 /* THE STORE --------------------------------------------------------------------------------- */
 
@@ -504,9 +504,9 @@ TSTORE_API int32_t tstore_options_set_segment_size_max(struct tstore_options *op
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_open(const char *path,
-                    const struct tstore_options *options,
-                    struct tstore **db,
-                    struct tstore_error *err);
+                               const struct tstore_options *options,
+                               struct tstore **db,
+                               struct tstore_error *err);
 
 /**
  * Closes a store: waits until everything acknowledged is on the device, lets other processes open it,
@@ -524,7 +524,7 @@ TSTORE_API int32_t tstore_open(const char *path,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_close(struct tstore *db,
-                     struct tstore_error *err);
+                                struct tstore_error *err);
 
 /**
  * Stores a value of type TSTORE_TYPE_BYTES under a key, new or not. When the call has returned, the
@@ -540,11 +540,11 @@ TSTORE_API int32_t tstore_close(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_put(struct tstore *db,
-                   const void *key,
-                   size_t key_size,
-                   const void *value,
-                   size_t value_size,
-                   struct tstore_error *err);
+                              const void *key,
+                              size_t key_size,
+                              const void *value,
+                              size_t value_size,
+                              struct tstore_error *err);
 
 /**
  * Stores a value under a key as tstore_put does, with a say in its type and in how long the call waits.
@@ -559,13 +559,13 @@ TSTORE_API int32_t tstore_put(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_put_with(struct tstore *db,
-                        const void *key,
-                        size_t key_size,
-                        const void *value,
-                        size_t value_size,
-                        int32_t value_type,
-                        uint32_t flags,
-                        struct tstore_error *err);
+                                   const void *key,
+                                   size_t key_size,
+                                   const void *value,
+                                   size_t value_size,
+                                   int32_t value_type,
+                                   uint32_t flags,
+                                   struct tstore_error *err);
 
 /**
  * Copies the value of a key, of any type, to a buffer.
@@ -584,12 +584,12 @@ TSTORE_API int32_t tstore_put_with(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_get(struct tstore *db,
-                   const void *key,
-                   size_t key_size,
-                   void *buffer,
-                   size_t buffer_size,
-                   size_t *value_size,
-                   struct tstore_error *err);
+                              const void *key,
+                              size_t key_size,
+                              void *buffer,
+                              size_t buffer_size,
+                              size_t *value_size,
+                              struct tstore_error *err);
 
 /**
  * Tells whether there is a key.
@@ -600,9 +600,9 @@ TSTORE_API int32_t tstore_get(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_exists(struct tstore *db,
-                      const void *key,
-                      size_t key_size,
-                      struct tstore_error *err);
+                                 const void *key,
+                                 size_t key_size,
+                                 struct tstore_error *err);
 
 /**
  * Tells size and type of the value of a key without copying it.
@@ -615,11 +615,11 @@ TSTORE_API int32_t tstore_exists(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_describe(struct tstore *db,
-                        const void *key,
-                        size_t key_size,
-                        size_t *value_size,
-                        int32_t *value_type,
-                        struct tstore_error *err);
+                                   const void *key,
+                                   size_t key_size,
+                                   size_t *value_size,
+                                   int32_t *value_type,
+                                   struct tstore_error *err);
 
 /**
  * Deletes a key.
@@ -630,9 +630,9 @@ TSTORE_API int32_t tstore_describe(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_delete(struct tstore *db,
-                      const void *key,
-                      size_t key_size,
-                      struct tstore_error *err);
+                                 const void *key,
+                                 size_t key_size,
+                                 struct tstore_error *err);
 
 /**
  * Waits until everything that was acknowledged is on the device. In sync mode ALWAYS it is already.
@@ -645,7 +645,7 @@ TSTORE_API int32_t tstore_delete(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_sync(struct tstore *db,
-                    struct tstore_error *err);
+                               struct tstore_error *err);
 
 /**
  * Tells figures about a store.
@@ -657,8 +657,8 @@ TSTORE_API int32_t tstore_sync(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_stat(struct tstore *db,
-                    struct tstore_stats *stats,
-                    struct tstore_error *err);
+                               struct tstore_stats *stats,
+                               struct tstore_error *err);
 
 /**
  * TSTORE_KEY_SIZE_MAX of the library that is running.
@@ -688,10 +688,10 @@ TSTORE_API size_t tstore_value_size_max(void);
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_get_value(struct tstore *db,
-                         const void *key,
-                         size_t key_size,
-                         struct tstore_value **value,
-                         struct tstore_error *err);
+                                    const void *key,
+                                    size_t key_size,
+                                    struct tstore_value **value,
+                                    struct tstore_error *err);
 
 /**
  * The bytes of a value. Never NULL for a value, also when it is empty; NULL for NULL.
@@ -739,11 +739,11 @@ TSTORE_API void tstore_value_free(struct tstore_value *value);
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_put_string(struct tstore *db,
-                          const void *key,
-                          size_t key_size,
-                          const char *string,
-                          size_t string_size,
-                          struct tstore_error *err);
+                                     const void *key,
+                                     size_t key_size,
+                                     const char *string,
+                                     size_t string_size,
+                                     struct tstore_error *err);
 
 /**
  * Copies a string to a buffer and ends it with a NUL, so the buffer needs one byte more than the string.
@@ -759,12 +759,12 @@ TSTORE_API int32_t tstore_put_string(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_get_string(struct tstore *db,
-                          const void *key,
-                          size_t key_size,
-                          char *buffer,
-                          size_t buffer_size,
-                          size_t *string_size,
-                          struct tstore_error *err);
+                                     const void *key,
+                                     size_t key_size,
+                                     char *buffer,
+                                     size_t buffer_size,
+                                     size_t *string_size,
+                                     struct tstore_error *err);
 
 /**
  * Stores a signed integer.
@@ -773,10 +773,10 @@ TSTORE_API int32_t tstore_get_string(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_put_i64(struct tstore *db,
-                       const void *key,
-                       size_t key_size,
-                       int64_t value,
-                       struct tstore_error *err);
+                                  const void *key,
+                                  size_t key_size,
+                                  int64_t value,
+                                  struct tstore_error *err);
 
 /**
  * Reads a signed integer.
@@ -788,10 +788,10 @@ TSTORE_API int32_t tstore_put_i64(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_get_i64(struct tstore *db,
-                       const void *key,
-                       size_t key_size,
-                       int64_t *value,
-                       struct tstore_error *err);
+                                  const void *key,
+                                  size_t key_size,
+                                  int64_t *value,
+                                  struct tstore_error *err);
 
 /**
  * Stores an unsigned integer.
@@ -800,10 +800,10 @@ TSTORE_API int32_t tstore_get_i64(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_put_u64(struct tstore *db,
-                       const void *key,
-                       size_t key_size,
-                       uint64_t value,
-                       struct tstore_error *err);
+                                  const void *key,
+                                  size_t key_size,
+                                  uint64_t value,
+                                  struct tstore_error *err);
 
 /**
  * Reads an unsigned integer.
@@ -815,10 +815,10 @@ TSTORE_API int32_t tstore_put_u64(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_get_u64(struct tstore *db,
-                       const void *key,
-                       size_t key_size,
-                       uint64_t *value,
-                       struct tstore_error *err);
+                                  const void *key,
+                                  size_t key_size,
+                                  uint64_t *value,
+                                  struct tstore_error *err);
 
 /**
  * Stores a floating-point number, with all its bits.
@@ -827,10 +827,10 @@ TSTORE_API int32_t tstore_get_u64(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_put_f64(struct tstore *db,
-                       const void *key,
-                       size_t key_size,
-                       double value,
-                       struct tstore_error *err);
+                                  const void *key,
+                                  size_t key_size,
+                                  double value,
+                                  struct tstore_error *err);
 
 /**
  * Reads a floating-point number.
@@ -842,10 +842,10 @@ TSTORE_API int32_t tstore_put_f64(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_get_f64(struct tstore *db,
-                       const void *key,
-                       size_t key_size,
-                       double *value,
-                       struct tstore_error *err);
+                                  const void *key,
+                                  size_t key_size,
+                                  double *value,
+                                  struct tstore_error *err);
 
 /**
  * Stores a truth value.
@@ -855,10 +855,10 @@ TSTORE_API int32_t tstore_get_f64(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_put_bool(struct tstore *db,
-                        const void *key,
-                        size_t key_size,
-                        int32_t value,
-                        struct tstore_error *err);
+                                   const void *key,
+                                   size_t key_size,
+                                   int32_t value,
+                                   struct tstore_error *err);
 
 /**
  * Reads a truth value.
@@ -870,10 +870,10 @@ TSTORE_API int32_t tstore_put_bool(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_get_bool(struct tstore *db,
-                        const void *key,
-                        size_t key_size,
-                        int32_t *value,
-                        struct tstore_error *err);
+                                   const void *key,
+                                   size_t key_size,
+                                   int32_t *value,
+                                   struct tstore_error *err);
 
 /* WALKING OVER RECORDS ---------------------------------------------------------------------- */
 
@@ -889,10 +889,10 @@ TSTORE_API int32_t tstore_get_bool(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_scan(struct tstore *db,
-                    const void *prefix,
-                    size_t prefix_size,
-                    struct tstore_iter **iter,
-                    struct tstore_error *err);
+                               const void *prefix,
+                               size_t prefix_size,
+                               struct tstore_iter **iter,
+                               struct tstore_error *err);
 
 /**
  * Goes to the next record. The end and a failure are different answers, and each is given again when
@@ -909,11 +909,11 @@ TSTORE_API int32_t tstore_scan(struct tstore *db,
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_iter_next(struct tstore_iter *iter,
-                         const void **key,
-                         size_t *key_size,
-                         const void **value,
-                         size_t *value_size,
-                         struct tstore_error *err);
+                                    const void **key,
+                                    size_t *key_size,
+                                    const void **value,
+                                    size_t *value_size,
+                                    struct tstore_error *err);
 
 /**
  * The type of the value of the record that the iterator stands at.
@@ -957,12 +957,12 @@ TSTORE_API void tstore_iter_free(struct tstore_iter *iter);
  * @since 0.1.0
  */
 TSTORE_API int32_t tstore_import_go(struct tstore *db,
-                         const char *path,
-                         uint32_t flags,
-                         tstore_progress_fn progress,
-                         void *ctx,
-                         struct tstore_import_report *report,
-                         struct tstore_error *err);
+                                    const char *path,
+                                    uint32_t flags,
+                                    tstore_progress_fn progress,
+                                    void *ctx,
+                                    struct tstore_import_report *report,
+                                    struct tstore_error *err);
 
 #ifdef __cplusplus
 }  // extern "C"

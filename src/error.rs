@@ -49,7 +49,7 @@ pub enum Error {
         errno: i32,
     },
     /// The device or the quota is full. The write was not accepted; the store stays open and readable.
-    #[error("no space left for {path} ({operation}: {}): free space on its file system and try again; nothing was written", os_message(*errno))]
+    #[error("no space left for {path} ({operation}: {}): {} and try again; nothing was written", os_message(*errno), space_cure(*errno))]
     NoSpace {
         /// The call that ran out of space.
         operation: &'static str,
@@ -194,6 +194,14 @@ impl Error {
             Error::NoMemory(_) => libc::ENOMEM,
             _ => 0,
         }
+    }
+}
+
+fn space_cure(errno: i32) -> &'static str {
+    match errno {
+        libc::EFBIG => "raise the process's limit of file sizes (ulimit -f)",
+        libc::EDQUOT => "raise the quota or remove files",
+        _ => "free space on its file system",
     }
 }
 

@@ -4,75 +4,128 @@
 
 #[path = "crash/mod.rs"]
 mod bench;
+#[path = "crash/regressions.rs"]
+mod regressions;
+#[path = "crash/threads.rs"]
+mod threads;
 
-use bench::campaign::{Campaign, Id, Plan, replay as replay_image};
+use std::time::Instant;
+
+use bench::campaign::{Campaign, Counts, Id, Plan, lives, replay as replay_image};
 use bench::situations;
 use bench::workload::Family;
 
-/// Every crash of the short lives made by hand, and every crash in the recovery from it.
-fn exhaust(which: impl Fn(&str) -> bool) {
-    let start = std::time::Instant::now();
-    let mut campaign = Campaign::new(Plan::of(u64::MAX));
-    for (number, situation) in situations::all().iter().enumerate().filter(|(_, one)| which(one.name)) {
-        if let Err(failure) = campaign.exhaust(number, situation) {
-            panic!("{}: {failure}", situation.name);
-        }
-        println!("{}: {:?}", situation.name, campaign.counts);
-    }
-    println!("{:.0} images per second", campaign.counts.total() as f64 / start.elapsed().as_secs_f64());
-}
+/// Different images that each test recovers at least.
+const ATOMIC: u64 = 14_000;
+const ACKNOWLEDGED: u64 = 14_000;
+const PREFIX: u64 = 14_000;
+const FULL_DISK: u64 = 7_000;
+const FAILED_SYNC: u64 = 7_000;
+const THREADS: u64 = 7_000;
+const LARGE: u64 = 250;
+const INTERRUPTED: u64 = 50_000;
 
-#[test]
-fn recovery_can_be_interrupted_at_every_step_again_and_again() {
-    exhaust(|_| true);
+// Tests have different seeds, and the salts of their stores differ: no image is counted twice.
+const _: () = assert!(
+    ATOMIC + ACKNOWLEDGED + PREFIX + FULL_DISK + FAILED_SYNC + THREADS + LARGE + INTERRUPTED >= 100_000
+);
+
+/// Prints what was done, in a line that sums up.
+fn report(what: &str, counts: &Counts, start: Instant) {
+    let seconds = start.elapsed().as_secs_f64();
+    let [one, two, three] = counts.distinct;
+    println!(
+        "{what}: {} different images ({one} of one crash, {two} of two, {three} of three) of {} lives, {} images made, \
+         {seconds:.1} s, {:.0} different images per second",
+        counts.total(),
+        counts.lives,
+        counts.images,
+        counts.total() as f64 / seconds
+    );
 }
 
 /// Recovers `images` different images of lives of these families.
-fn campaign(families: &[Family], images: u64, seed: u64) {
-    let start = std::time::Instant::now();
+fn campaign(families: &[Family], images: u64, seed: u64) -> Counts {
+    let start = Instant::now();
     println!("seed {seed}, {families:?}");
     let mut campaign = Campaign::new(Plan::of(images));
     if let Err(failure) = campaign.run(families, seed) {
         panic!("{failure}");
     }
-    let (counts, seconds) = (campaign.counts, start.elapsed().as_secs_f64());
-    println!("{counts:?}: {:.0} images per second", counts.total() as f64 / seconds);
-    assert!(counts.total() >= images);
+    report(&format!("seed {seed}"), &campaign.counts, start);
+    assert!(campaign.counts.total() >= images);
+    campaign.counts
 }
 
 #[test]
 fn a_commit_is_there_whole_or_not_at_all_after_any_crash() {
-    campaign(&[Family::Batches, Family::Values], 3_000, 1);
+    campaign(&[Family::Batches, Family::Values], ATOMIC, 1);
 }
 
 #[test]
 fn what_was_acknowledged_survives_kills_and_power_losses_as_its_mode_says() {
-    campaign(&[Family::Singles, Family::Segments], 3_000, 2);
+    campaign(&[Family::Singles, Family::Segments], ACKNOWLEDGED, 2);
 }
 
 #[test]
 fn after_a_crash_the_store_holds_a_prefix_of_the_commits_with_every_durable_one() {
-    campaign(&[Family::Refill, Family::Sessions], 3_000, 3);
+    campaign(&[Family::Refill, Family::Sessions], PREFIX, 3);
 }
 
 #[test]
 fn a_full_disk_is_an_error_before_a_write_is_accepted_and_survives_crashes() {
-    campaign(&[Family::FullDisk], 3_000, 4);
+    campaign(&[Family::FullDisk], FULL_DISK, 4);
 }
 
 #[test]
 fn after_a_failed_sync_nothing_is_accepted_and_nothing_durable_is_lost() {
-    campaign(&[Family::FailedSync], 3_000, 5);
+    campaign(&[Family::FailedSync], FAILED_SYNC, 5);
 }
 
 #[test]
 fn large_values_and_full_segments_survive_crashes() {
-    campaign(&[Family::LargeSegments], 300, 6);
+    campaign(&[Family::LargeSegments], LARGE, 6);
 }
 
 #[test]
 fn what_threads_commit_while_another_syncs_is_acknowledged_by_their_own_sync() {
-    campaign(&[Family::Threads], 3_000, 7);
+    campaign(&[Family::Threads], THREADS, 7);
+}
+
+/// Every crash of short lives made by hand, in the recovery from it every crash, and then some more.
+#[test]
+fn recovery_can_be_interrupted_at_every_step_again_and_again() {
+    let start = Instant::now();
+    let mut campaign = Campaign::new(Plan { exhaust_one_in: 2, ..Plan::of(u64::MAX) });
+    for (number, situation) in situations::all().iter().enumerate() {
+        if let Err(failure) = campaign.exhaust(number, situation) {
+            panic!("{}: {failure}", situation.name);
+        }
+    }
+    report("short lives", &campaign.counts, start);
+    assert!(campaign.counts.total() >= INTERRUPTED);
+    assert!(campaign.counts.distinct[1] >= 10_000 && campaign.counts.distinct[2] >= 1_000);
+}
+
+/// The bench says something only if its lives reach what it is about.
+#[test]
+fn the_lives_reach_every_corner_of_the_log() {
+    let corners: [(Family, &[&str]); 6] = [
+        (Family::Segments, &["rename 00000003.bin.tmp", "truncate 00000002.bin"]),
+        (Family::LargeSegments, &["to 8388608", "rename 00000003.bin.tmp"]),
+        (Family::Sessions, &["rename 00000003.bin.tmp"]),
+        (Family::FullDisk, &["unlink RESERVE", "unlink 00000001.bin.tmp", "rename 00000002.bin.tmp"]),
+        (Family::FailedSync, &["fdatasync 00000001.bin.tmp failed", "fdatasync 00000002.bin.tmp failed"]),
+        (Family::Threads, &["rename 00000002.bin.tmp"]),
+    ];
+    for (family, wanted) in corners {
+        let traces = lives(family, 8, 60).unwrap_or_else(|failure| panic!("{failure}"));
+        for text in wanted {
+            let reached = traces.iter().filter(|trace| trace.contains(text)).count();
+            println!("{family:?}: {reached} of {} lives reach {text:?}", traces.len());
+            assert!(reached > 0, "no life of {family:?} reaches {text:?}");
+        }
+    }
 }
 
 #[test]
@@ -84,16 +137,16 @@ fn damage_is_reported_and_bytes_from_elsewhere_do_not_pass() {
     }
 }
 
-/// As many images as TSTORE_TORTURE_IMAGES says, of lives of all families from TSTORE_TORTURE_SEED on. Several
-/// processes with different seeds can run at once; their sums add up.
+/// As many images as TSTORE_TORTURE_IMAGES says, of lives of all families (or of TSTORE_TORTURE_FAMILY) from
+/// TSTORE_TORTURE_SEED on. Processes with different seeds can run at once; what they print adds up.
 #[test]
 fn torture() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let Some(images) = number("TSTORE_TORTURE_IMAGES") else { return };
     let seed = number("TSTORE_TORTURE_SEED").unwrap_or(1);
-    let chosen = std::env::var("TSTORE_TORTURE_FAMILY").ok().and_then(|name| Family::of_name(&name));
-    let families = chosen.map_or(Family::ALL.to_vec(), |family| vec![family]);
-    campaign(&families, images, 1000 + seed);
+    let chosen = std::env::var("TSTORE_TORTURE_FAMILY").ok();
+    let chosen = chosen.map(|name| vec![Family::of_name(&name).unwrap()]);
+    campaign(&chosen.unwrap_or(Family::ALL.to_vec()), images, (seed + 1) << 32);
 }
 
 /// Recovers the image that TSTORE_REPLAY names, and says what it found.

@@ -64,7 +64,7 @@ fn the_c_example_runs() {
 fn the_cpp_example_runs() {
     for source in examples("cpp") {
         let (_directory, program) = compile(&source, true);
-        run_twice(&program, "");
+        run_twice(&program, "exampleValue\nexampleKey: 12 bytes\n");
     }
 }
 

@@ -82,11 +82,12 @@ fn group_starts() -> HashSet<String> {
 }
 
 /// The header with one-line comments on one line, constants in the groups of the source, negative ones in
-/// parentheses, and each function's prefix on its line.
+/// parentheses, and each function's prefix on its line with the parameters aligned.
 fn compact(header: &str) -> String {
     let starts = group_starts();
     let mut lines: VecDeque<&str> = header.trim_start().lines().collect();
     let mut compacted: Vec<String> = Vec::new();
+    let mut in_parameters = false;
     while let Some(line) = lines.pop_front() {
         let mut line = line.to_string();
         if line.trim() == "/**" && lines.get(1).is_some_and(|close| close.trim() == "*/") {
@@ -94,6 +95,11 @@ fn compact(header: &str) -> String {
             lines.drain(..2);
         } else if line == "TSTORE_API" {
             line += &format!(" {}", lines.pop_front().unwrap());
+            // What was aligned with the function's parenthesis stays so.
+            in_parameters = !line.ends_with(';');
+        } else if in_parameters {
+            in_parameters = !line.ends_with(';');
+            line.insert_str(0, &" ".repeat("TSTORE_API ".len()));
         } else if let Some((define, number)) = line.rsplit_once(' ')
             && define.starts_with("#define ")
             && number.starts_with('-')

@@ -35,6 +35,7 @@ fn writer_process() {
 
 #[test]
 fn what_was_acknowledged_survives_a_kill_at_any_moment() {
+    storm::plant();
     let (seed, kills) = (storm::seed(), storm::parameter("TSTORE_TORTURE_KILLS", KILLS));
     let start = Instant::now();
     let (totals, next) = (Totals::default(), AtomicU64::new(0));

@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -57,6 +58,11 @@ fn an_installation_works_from_where_it_was_moved_to() {
     install.args(["install", "PREFIX=/opt/tinystoredb"]);
     install.arg(format!("DESTDIR={}", place.path().join("staged").display()));
     run(&mut install);
+    // A running program has the library mapped: installing again must not write into that file.
+    let installed = place.path().join("staged/opt/tinystoredb/lib").join(soname());
+    let mapped = fs::File::open(&installed).unwrap();
+    run(&mut install);
+    assert_ne!(mapped.metadata().unwrap().ino(), fs::metadata(&installed).unwrap().ino());
     let moved = place.path().join("moved");
     fs::rename(place.path().join("staged/opt/tinystoredb"), &moved).unwrap();
     for file in ["include/tinystoredb.h", "include/tinystoredb.hpp", "lib/libtinystoredb.a"] {

@@ -67,6 +67,7 @@ fn what_was_durable_survives_a_power_cut() {
 }
 
 fn run() {
+    storm::plant();
     let (seed, cuts) = (storm::seed(), storm::parameter("TSTORE_TORTURE_CUTS", CUTS));
     let start = Instant::now();
     let mut totals = Totals::default();
@@ -150,9 +151,9 @@ impl Campaign {
         self.model.check(&store, self.seed)?;
         self.model.check_order(&session, &self.notes)?;
         store.close().map_err(|error| format!("close: {error}"))?;
-        for thread in 0..THREADS_MAX {
+        for (thread, durable) in durable.into_iter().enumerate() {
             totals.operations += u64::from(self.notes.begun(thread));
-            totals.durable += u64::from(durable[thread]);
+            totals.durable += u64::from(durable);
             totals.lost += u64::from(self.notes.answered(thread).saturating_sub(self.model.survived(thread)));
         }
         Ok(())

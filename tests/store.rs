@@ -317,7 +317,7 @@ fn a_thread_reads_what_it_was_acknowledged_though_others_wait_for_the_device() {
             let store = &store;
             scope.spawn(move || {
                 for n in 0..300_u32 {
-                    let durability = if n % 2 == 0 { Durability::Wait } else { Durability::NoWait };
+                    let durability = if n.is_multiple_of(2) { Durability::Wait } else { Durability::NoWait };
                     store.put_with(&[thread], &n.to_be_bytes(), write(durability)).unwrap();
                     assert_eq!(&*store.get(&[thread]).unwrap().unwrap(), n.to_be_bytes());
                 }
@@ -362,4 +362,83 @@ fn a_poisoned_store_reads_but_does_not_write_until_it_is_opened_again() {
     let store = place.open();
     assert_eq!(&*store.get(b"k").unwrap().unwrap(), b"v");
     store.put(b"k", b"w").unwrap();
+}
+
+/// Tells the writers that the reader is done, however it ended.
+struct Done<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+/// One key is there all the time while others overwrite it: a scan meets it, and never shows a value that a
+/// get afterwards does not know yet.
+#[test]
+fn a_scan_meets_a_key_that_is_being_overwritten_and_shows_only_what_is_visible() {
+    let modes = [(SyncMode::OnRequest, false), (SyncMode::Always, false), (SyncMode::Always, true)];
+    for (sync_mode, mixed) in modes {
+        let place = Place::new();
+        let store = Store::open(&place.path, &Options { sync_mode, ..Options::default() }).unwrap();
+        for key in [&b"a"[..], b"k", b"z"] {
+            store.put(key, &0_u64.to_le_bytes()).unwrap();
+        }
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let _done = Done(&done);
+                let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
+                for _ in 0..if sync_mode == SyncMode::Always { 2_000 } else { 60_000 } {
+                    let mut scan = store.scan(b"").unwrap();
+                    let mut met = None;
+                    while let Some(record) = scan.next().unwrap() {
+                        if record.key == b"k" {
+                            met = Some(number(record.value));
+                        }
+                    }
+                    let met = met.expect("a key that is there all the time");
+                    let got = number(&store.get(b"k").unwrap().unwrap());
+                    assert!(met <= got, "a scan showed {met}, and a get after it {got}");
+                }
+            });
+            scope.spawn(|| {
+                let no_wait = WriteOptions { durability: Durability::NoWait, ..WriteOptions::default() };
+                let mut number = 0_u64;
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    number += 1;
+                    let options =
+                        if mixed && number.is_multiple_of(2) { no_wait } else { WriteOptions::default() };
+                    store.put_with(b"k", &number.to_le_bytes(), options).unwrap();
+                }
+            });
+            if mixed {
+                scope.spawn(|| {
+                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                        store.put(b"other", b"x").unwrap();
+                    }
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn somebody_elses_directory_with_a_lock_file_is_not_taken_over() {
+    let place = Place::new();
+    std::fs::create_dir(&place.path).unwrap();
+    std::fs::write(place.path.join("LOCK"), "held by another program").unwrap();
+    std::fs::write(place.path.join("CURRENT"), "MANIFEST-000002\n").unwrap();
+    let refused = || {
+        let error = Store::open(&place.path, &Options::default()).unwrap_err();
+        assert!(matches!(error, Error::NotAStore { .. }), "{error}");
+    };
+    refused();
+    assert_eq!(std::fs::read(place.path.join("LOCK")).unwrap(), b"held by another program");
+    // What LevelDB leaves: an empty LOCK beside files of its own.
+    std::fs::write(place.path.join("LOCK"), "").unwrap();
+    refused();
+    std::fs::remove_file(place.path.join("CURRENT")).unwrap();
+    // What a crash may leave of a store that was being created.
+    place.open().put(b"k", b"v").unwrap();
 }

@@ -7,6 +7,7 @@ use std::ffi::{c_char, c_void};
 use super::boundary::{check_flags, path, struct_size, write_struct};
 use super::error::{TSTORE_OK, tstore_error, write_text};
 use super::store::{tstore, with_store};
+use crate::error::Error;
 use crate::import::{ImportOptions, ImportReport, Progress, import_go};
 
 /// tstore_import_go: import what stands before the first damage instead of nothing.
@@ -101,7 +102,13 @@ pub unsafe extern "C" fn tstore_import_go(
                 keep_going: flags & TSTORE_IMPORT_KEEP_GOING != 0,
                 overwrite: flags & TSTORE_IMPORT_OVERWRITE != 0,
             };
-            let size = if report.is_null() && !options.keep_going {
+            let size = if report.is_null() {
+                if options.keep_going {
+                    return Err(Error::InvalidArgument(
+                        "report is NULL: with TSTORE_IMPORT_KEEP_GOING it is what tells of damage"
+                            .to_string(),
+                    ));
+                }
                 0
             } else {
                 struct_size(report, REPORT_SIZE_SMALLEST, "report")?

@@ -31,8 +31,9 @@ pub const LOOK_AHEAD: usize = 16;
 
 impl Pin<'_> {
     /// Appends to `out` the positions of up to `limit` keys in `direction`, from `start` on; fewer mean
-    /// that the end was reached. Of a key with several versions, the one visible at `at` is taken, and a
-    /// deletion is left out; of all others the caller compares the record's LSN with `at`.
+    /// that the end was reached. Of a key with several versions, the one visible at `at()` is taken, which
+    /// is asked after the versions were found, and a deletion is left out; of all others the caller looks
+    /// at the record's LSN.
     ///
     /// The first [`LOOK_AHEAD`] records are fetched ahead; the caller does so for the others, one for
     /// each record it reads. To go on later, under another pin: start behind the last key.
@@ -42,7 +43,7 @@ impl Pin<'_> {
         &self,
         start: Bound<&[u8]>,
         direction: Direction,
-        at: Lsn,
+        at: impl Fn() -> Lsn,
         limit: usize,
         out: &mut Vec<Position>,
         keys: &impl KeySource,
@@ -60,7 +61,7 @@ impl Pin<'_> {
                     continue;
                 }
                 Target::Leaf(position) => position,
-                Target::Versions(line) => match Versions::new(&self.tree.arena, line).at(at) {
+                Target::Versions(line) => match Versions::new(&self.tree.arena, line).at(at()) {
                     Some(version) if !version.deleted => version.position,
                     _ => continue,
                 },

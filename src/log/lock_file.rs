@@ -13,7 +13,7 @@
 //! Callers: `log`, and `store` to take the lock.
 
 use crate::error::{Error, Result};
-use crate::os::{Directory, File, Lock};
+use crate::os::{Access, Directory, File, Lock};
 
 /// Name of the file.
 pub const LOCK_FILE_NAME: &str = "LOCK";
@@ -22,6 +22,8 @@ const WITNESS_OFFSET: u64 = 512;
 const WITNESS_MAGIC: [u8; 8] = *b"\x89TSLOCK\n";
 const WITNESS_SIZE: usize = 36;
 const HOLDER_SIZE: usize = 64;
+/// What the first sector begins with.
+const HOLDER_START: &[u8] = b"TinyStoreDB: ";
 
 /// What the witness says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,8 +46,8 @@ impl LockFile {
         match directory.lock(LOCK_FILE_NAME)? {
             Lock::Acquired(file) => {
                 let mut holder = [0; HOLDER_SIZE];
-                let text = format!("TinyStoreDB: opened by pid {process_id}\n");
-                for (place, byte) in holder.iter_mut().zip(text.bytes()) {
+                let text = format!("opened by pid {process_id}\n");
+                for (place, byte) in holder.iter_mut().zip(HOLDER_START.iter().copied().chain(text.bytes())) {
                     *place = byte;
                 }
                 file.write_at(&holder, 0)?;
@@ -73,6 +75,17 @@ impl LockFile {
         self.file.write_at(&encode(witness), WITNESS_OFFSET)?;
         self.file.sync_all()
     }
+}
+
+/// Whether the file named LOCK in `directory` says that it is a store's.
+pub fn is_lock_file(directory: &dyn Directory) -> Result<bool> {
+    let file = directory.open(LOCK_FILE_NAME, Access::Read)?;
+    let mut start = [0; HOLDER_START.len()];
+    if file.size()? < start.len() as u64 {
+        return Ok(false);
+    }
+    file.read_at(&mut start, 0)?;
+    Ok(start == HOLDER_START)
 }
 
 fn encode(witness: &Witness) -> [u8; WITNESS_SIZE] {

@@ -262,7 +262,12 @@ impl Writer {
     fn append_unchecked(&mut self, log: &Log, record: &NewRecord<'_>) -> Result<()> {
         let lsn = self.next_lsn;
         let offset = self.active()?.end;
-        self.write_frame(log, offset, record, lsn, lag(lsn, log.commit.durable()))?;
+        let written = self.write_frame(log, offset, record, lsn, lag(lsn, log.commit.durable()));
+        // A segment without its start or its seal cannot be gone on from.
+        written.map_err(|error| {
+            log.commit.poison(&error.to_string());
+            Error::Poisoned(error.to_string())
+        })?;
         self.next_lsn = lsn + 1;
         log.commit.advance_written(lsn);
         Ok(())
@@ -297,8 +302,11 @@ impl Writer {
         }
         self.scratch = front;
         if let Err(error) = written {
-            // Part of the frame may be in the file. Nothing may ever follow it.
-            log.commit.poison(&error.to_string());
+            // Part of the frame may be in the file. Without space the rest is not, so it is no frame, and the
+            // next one takes its place. After any other failure nothing may ever follow it.
+            if !matches!(error, Error::NoSpace { .. }) {
+                log.commit.poison(&error.to_string());
+            }
             return Err(error);
         }
         active.end = offset + padded(record.size());

@@ -30,6 +30,15 @@ unsafe impl Send for Reservation {}
 // SAFETY: as above; concurrent commits only ever add access to a prefix.
 unsafe impl Sync for Reservation {}
 
+/// The process's limit of address space, where it has one.
+fn address_limit() -> Option<usize> {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: `limit` is a valid place for the answer.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) };
+    (result == 0 && limit.rlim_cur != libc::RLIM_INFINITY)
+        .then(|| usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX / 2))
+}
+
 impl Reservation {
     /// Reserves `size_wanted` bytes of addresses, or half of that, and so on down to `size_min`; both
     /// are rounded up to [`COMMIT_STEP`]. Reserved addresses cost no memory. Errors: `NoMemory` where
@@ -41,6 +50,10 @@ impl Reservation {
         };
         if size_min == 0 || size_min > size {
             return Err(Error::InvalidArgument(format!("a reservation of {size_min} to {size} bytes")));
+        }
+        // Under a limit of addresses the rest of the process needs some too.
+        if let Some(limit) = address_limit() {
+            size = size.min((limit / 4).next_multiple_of(COMMIT_STEP)).max(size_min);
         }
         loop {
             if let Some(base) = reserve(size) {

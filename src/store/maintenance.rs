@@ -2,8 +2,8 @@
 //! syncs the log at every interval. It starts when there is first something for it to do.
 //!
 //! Invariants:
-//! 1. Nothing depends on it for correctness: without it commits are durable later and a put that needs a
-//!    new segment makes it itself.
+//! 1. Nothing depends on it for correctness: without it a put that needs a new segment makes it itself.
+//!    Only the INTERVAL mode promises what it does, so a store is not opened in that mode without it.
 //! 2. It holds nothing that keeps the store open, and is gone when `close` returns.
 //!
 //! Callers: the other modules of `store`.
@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::Inner;
 use crate::error::{Error, Result};
 use crate::options::SyncMode;
+use crate::os::real::without_signals;
 use crate::sync::{Condvar, Mutex, lock, thread};
 
 /// The thread and how it is told what to do.
@@ -61,12 +62,14 @@ impl Maintenance {
             SyncMode::Interval(interval) => Some(interval),
             SyncMode::Always | SyncMode::OnRequest => None,
         };
-        let started = thread::Builder::new()
-            .name("tinystoredb".to_string())
-            .spawn(move || run(&store, &signal, interval));
+        // The host's signals are for the host's threads.
+        let started = without_signals(|| {
+            let builder = thread::Builder::new().name("tinystoredb".to_string());
+            builder.spawn(move || run(&store, &signal, interval))
+        });
         let failed = |error: std::io::Error| {
             let path = inner.path.display().to_string();
-            Error::os("start a thread for", path, error.raw_os_error().unwrap_or(0))
+            Error::os("making the background thread", path, error.raw_os_error().unwrap_or(0))
         };
         *running = Some(started.map_err(failed)?);
         Ok(())

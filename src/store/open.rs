@@ -14,7 +14,7 @@ use super::{Inner, Open, Store, Writer};
 use crate::error::{Error, Result};
 use crate::index::{Index, Writer as IndexWriter};
 use crate::log::format::Kind;
-use crate::log::lock_file::{LOCK_FILE_NAME, LockFile};
+use crate::log::lock_file::{LOCK_FILE_NAME, LockFile, is_lock_file};
 use crate::log::{Log, Replayed, segment_id_of};
 use crate::options::{Options, SyncMode};
 use crate::os::real::RealOs;
@@ -109,9 +109,13 @@ impl Inner {
 /// Tells a store, an empty directory, and somebody else's directory apart, before anything is written.
 fn check_contents(directory: &dyn Directory, entries: &[Entry], options: &Options) -> Result<()> {
     let path = || directory.path().display().to_string();
-    let is_store =
-        entries.iter().any(|entry| entry.name == LOCK_FILE_NAME || segment_id_of(&entry.name).is_some());
-    match (is_store, entries.first()) {
+    let has_segments = entries.iter().any(|entry| segment_id_of(&entry.name).is_some());
+    let has_lock = entries.iter().any(|entry| entry.name == LOCK_FILE_NAME);
+    let other = entries.iter().find(|entry| entry.name != LOCK_FILE_NAME);
+    // A crash while the store was created may leave anything in LOCK, but nothing beside it. Other programs
+    // have lock files of that name too, beside files of their own.
+    let is_store = has_segments || has_lock && (other.is_none() || is_lock_file(directory)?);
+    match (is_store, other.or(entries.first())) {
         (true, _) if options.error_if_exists => Err(Error::AlreadyExists { path: path() }),
         (true, _) => Ok(()),
         (false, Some(other)) => Err(Error::NotAStore {

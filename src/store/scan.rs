@@ -80,9 +80,10 @@ impl Scan {
                 self.next = 0;
                 return Ok(None);
             }
-            let visible = self.inner.visible_version(position, record)?.is_some();
+            let visible = self.inner.visible_version(position, record)?.map(|(position, _)| position);
             self.next += 1;
-            if visible {
+            if let (Some(visible), Some(place)) = (visible, self.run.get_mut(self.next - 1)) {
+                *place = visible;
                 break;
             }
         }
@@ -101,7 +102,8 @@ impl Scan {
         let limit = if last.is_none() { FIRST_RUN } else { RUN };
         let mut run = Vec::new();
         let pin = self.inner.index.pin()?;
-        let at = self.inner.visibility.visible();
+        // The mark is looked at after the versions of a key: those it needs may be pruned while it moves.
+        let at = || self.inner.visibility.visible();
         pin.range(start, Direction::Forward, at, limit, &mut run, &self.inner.log)?;
         drop(pin);
         self.ended = run.len() < limit;

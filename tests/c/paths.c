@@ -37,8 +37,12 @@ static void a_path_that_is_no_directory(void) {
 }
 
 static void a_path_without_a_parent(void) {
+    tstore *db = NULL;
+    tstore_error err;
     refused(TSTORE_E_NO_STORE, "missing/store.db", NULL);
     CHECK(access("missing", F_OK) != 0);
+    STATUS(TSTORE_E_NO_STORE, tstore_open("missing/store.db", NULL, &db, &err));
+    CHECK(strstr(err.message, "directory above") != NULL);
 }
 
 static void options_say_whether_a_store_has_to_be_there(void) {

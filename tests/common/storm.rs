@@ -465,10 +465,22 @@ impl Notes {
     }
 }
 
+/// Plants the bug that TSTORE_PLANT names, to see whether it is found: with the feature `planted`, in the
+/// parent and in the child.
+pub fn plant() {
+    #[cfg(feature = "planted")]
+    if let Ok(name) = std::env::var("TSTORE_PLANT") {
+        use tinystoredb::planted::{Bug, plant};
+        let bug = Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == name);
+        plant(Some(bug.unwrap_or_else(|| panic!("TSTORE_PLANT={name} is no bug"))));
+    }
+}
+
 /// The child's side: what the test named [`CHILD_TEST`] does. Returns at once where it was not started
 /// by [`Session::start`].
 pub fn child() {
     let Ok(order) = std::env::var(CHILD_VARIABLE) else { return };
+    plant();
     // SAFETY: no pointers; a test that is gone leaves no child behind.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
     let parts: Vec<&str> = order.split('|').collect();
@@ -506,8 +518,10 @@ impl Session {
             notes.board().served.store(digest, Ordering::SeqCst);
         }
         notes.enter(Phase::Writing);
-        while self.role == Role::Recover {
-            std::thread::sleep(Duration::from_secs(1));
+        if self.role == Role::Recover {
+            loop {
+                std::thread::park();
+            }
         }
         std::thread::scope(|scope| {
             for thread in 0..plan.threads {

@@ -145,13 +145,15 @@ impl Campaign {
         self.counts.lives += 1;
         let ended = first_life(id)?;
         let plan = enumeration(id);
-        let limit = self.counts.total() + self.plan.images_of_a_life;
+        // An image with segments of several MiB takes as long as a hundred others.
+        let share = if id.family == Family::LargeSegments { 60 } else { 1 };
+        let limit = self.counts.total() + self.plan.images_of_a_life / share;
         let mut recovered: HashMap<u64, Result<State, Violation>> = HashMap::new();
         let mut dice = Dice::new(id.seed ^ 1);
         // Positions of a long life are visited in strides, so that its end is reached within the limit.
         let stride = dice.between(1, 3);
         for image in ended.trace.crash_states(&plan) {
-            if image.position() as u64 % stride != 0 {
+            if !(image.position() as u64).is_multiple_of(stride) {
                 continue;
             }
             let new = self.count(&image, 1);
@@ -324,6 +326,15 @@ fn next_life(id: &Id, image: &CrashImage, ended: &Ended) -> Result<Ended, Box<Fa
         Ok((life, outcome))
     })?;
     finish(id, life, dice.one_in(2))
+}
+
+/// The traces of `count` lives of a family.
+pub fn lives(family: Family, seed: u64, count: u64) -> Result<Vec<String>, Box<Failure>> {
+    let life = |number| {
+        let id = Id { family, seed: mix(seed ^ mix(number)) >> 16, crashes: Vec::new() };
+        Ok(first_life(&id)?.trace.to_string())
+    };
+    (0..count).map(life).collect()
 }
 
 /// A crash at some position of a life, more often while it was opened.

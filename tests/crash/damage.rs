@@ -244,8 +244,8 @@ fn a_damaged_witness_says_nothing() -> Outcome {
     let image = closed_sessions();
     let lock = format!("{PATH}/LOCK");
     let bytes = image.read(&lock).unwrap();
-    for offset in 512..bytes.len() {
-        let damaged = image.with_bytes(&lock, offset as u64, &[bytes[offset] ^ 1]);
+    for (offset, byte) in bytes.iter().enumerate().skip(512) {
+        let damaged = image.with_bytes(&lock, offset as u64, &[byte ^ 1]);
         let os = SimOs::from_image(&damaged);
         let store = Store::open_on(os, PATH, &options(SyncMode::Always))
             .map_err(|error| Violation::new(Check::of_open(&error), error.to_string()))?;

@@ -180,7 +180,7 @@ fn run(name: &str, keys: &[[u8; KEY]]) {
     let mut out = Vec::new();
     let mut scan = |start: &[u8; KEY], direction, limit| {
         out.clear();
-        pin.range(Bound::Included(start), direction, Lsn::MAX, limit, &mut out, &log).unwrap();
+        pin.range(Bound::Included(start), direction, || Lsn::MAX, limit, &mut out, &log).unwrap();
         for (index, position) in out.iter().enumerate() {
             if let Some(ahead) = out.get(index + LOOK_AHEAD) {
                 log.prefetch(*ahead);

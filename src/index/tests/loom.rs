@@ -151,7 +151,7 @@ fn a_range_is_in_order_and_holds_every_stable_key() {
         |index, log| {
             let pin = index.pin().unwrap();
             let mut found = Vec::new();
-            pin.range(Bound::Included(b"c"), Direction::Forward, Lsn::MAX, 9, &mut found, &log.0).unwrap();
+            pin.range(Bound::Included(b"c"), Direction::Forward, || Lsn::MAX, 9, &mut found, &log.0).unwrap();
             let keys: Vec<&[u8]> = found.iter().map(|position| log.0.key(*position)).collect();
             assert!(keys == [KEYS[6], KEYS[9]] || keys == [KEYS[6], KEYS[8], KEYS[9]], "{keys:?}");
         },

@@ -49,7 +49,7 @@ impl Checked {
     fn check_range(&self, start: Bound<&[u8]>, direction: Direction, limit: usize) {
         let pin = self.index.pin().unwrap();
         let mut found = Vec::new();
-        pin.range(start, direction, Lsn::MAX, limit, &mut found, &self.records).unwrap();
+        pin.range(start, direction, || Lsn::MAX, limit, &mut found, &self.records).unwrap();
         let expected: Vec<Position> = match direction {
             Direction::Forward => {
                 self.map.range::<[u8], _>((start, Bound::Unbounded)).map(|(_, at)| *at).take(limit).collect()

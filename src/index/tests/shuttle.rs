@@ -59,7 +59,7 @@ fn stable_keys_are_seen_whatever_the_schedule() {
                             if reader == 0 { (Direction::Forward, 1) } else { (Direction::Backward, -1) };
                         let pin = index.pin().unwrap();
                         let mut all = Vec::new();
-                        pin.range(Bound::Unbounded, direction, Lsn::MAX, 99, &mut all, &*records).unwrap();
+                        pin.range(Bound::Unbounded, direction, || Lsn::MAX, 99, &mut all, &*records).unwrap();
                         let keys: Vec<&[u8]> = all.iter().map(|position| records.key(*position)).collect();
                         assert!(keys.is_sorted_by(|a, b| if step > 0 { a < b } else { a > b }), "{keys:?}");
                         assert!(KEYS.iter().step_by(4).all(|key| keys.contains(key)), "{keys:?}");

@@ -85,7 +85,7 @@ fn readers_never_miss_a_stable_key_nor_see_disorder() {
                         let key = stable[random.below(stable.len() as u64) as usize];
                         out.clear();
                         let limit = 1 + random.below(300) as usize;
-                        pin.range(Bound::Included(key), direction, Lsn::MAX, limit, &mut out, records)
+                        pin.range(Bound::Included(key), direction, || Lsn::MAX, limit, &mut out, records)
                             .unwrap();
                         let mut found: Vec<&[u8]> =
                             out.iter().map(|position| records.key(*position)).collect();
@@ -151,7 +151,7 @@ fn a_full_arena_refuses_inserts_and_loses_nothing() {
             assert_eq!(found, *position);
         }
         let mut all = Vec::new();
-        pin.range(Bound::Unbounded, Direction::Forward, Lsn::MAX, usize::MAX, &mut all, records).unwrap();
+        pin.range(Bound::Unbounded, Direction::Forward, || Lsn::MAX, usize::MAX, &mut all, records).unwrap();
         assert!(all.iter().eq(map.values()));
     };
     for _round in 0..3 {

@@ -89,7 +89,7 @@ impl History {
             let expected: Vec<Position> = self.all.keys().filter_map(|key| self.expected(key, at)).collect();
             let pin = self.index.pin().unwrap();
             let mut found = Vec::new();
-            pin.range(Bound::Unbounded, Direction::Forward, at, usize::MAX, &mut found, &self.records)
+            pin.range(Bound::Unbounded, Direction::Forward, || at, usize::MAX, &mut found, &self.records)
                 .unwrap();
             found.retain(|position| position.to_units() < at);
             assert_eq!(found, expected, "at {at}");

@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::os::{Directory, Os};
 use directory::RealDirectory;
 use process::ProcessId;
+pub use process::without_signals;
 
 /// The real operating system. One per process is enough; more do no harm.
 #[derive(Debug)]

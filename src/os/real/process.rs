@@ -84,3 +84,20 @@ fn wiped_page() -> Option<NonNull<AtomicU32>> {
 fn wiped_page() -> Option<NonNull<AtomicU32>> {
     None
 }
+
+/// Runs `action` with all signals blocked in this thread; a thread that it starts has them blocked for good.
+pub fn without_signals<R>(action: impl FnOnce() -> R) -> R {
+    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset fills `all`, which is then read only; `before` is written.
+    let blocked = unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) == 0
+    };
+    let outcome = action();
+    if blocked {
+        // SAFETY: `before` was filled by the call that blocked the signals.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    }
+    outcome
+}

@@ -125,8 +125,8 @@ impl Content {
             }
         }
         let (last, start) = (length / PAGE, (length % PAGE) as usize);
-        let dirty =
-            |page: &Arc<Page>| page.bytes.get(start..).is_some_and(|tail| tail.iter().any(|&byte| byte != 0));
+        let zeros = [0; PAGE_SIZE];
+        let dirty = |page: &Arc<Page>| page.bytes.get(start..) != zeros.get(start..);
         if start > 0 && self.pages.get(&last).is_some_and(dirty) {
             self.change(last, |page| {
                 if let Some(tail) = page.get_mut(start..) {

@@ -369,8 +369,12 @@ impl DiskState {
 
     /// Bytes that lie beyond the length a file ended up with are not part of it.
     fn clip(&mut self, inodes: impl Iterator<Item = Inode>) {
+        let mut last = None;
         for inode in inodes {
-            if let Some(file) = self.inodes.get_mut(&inode) {
+            // Most units in a row are of the same file.
+            if last.replace(inode) != Some(inode)
+                && let Some(file) = self.inodes.get_mut(&inode)
+            {
                 file.content.truncate(file.length);
             }
         }

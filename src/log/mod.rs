@@ -224,6 +224,7 @@ impl Log {
     /// Makes the next segment ahead of need. For a background thread; nothing depends on it. An error is
     /// met again, and reported, by the write that needs the segment.
     pub fn prepare(&self) -> Result<()> {
+        self.commit.check()?;
         self.prepared.prepare(self)
     }
 

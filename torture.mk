@@ -18,7 +18,7 @@ TORTURE_KILLS ?= 20000
 # Power cuts of a loop-mounted ext4; skipped, with the reason, where that takes more than the user may do.
 TORTURE_CUTS ?= 1000
 # Where the random campaigns begin. Empty: the suites choose, and print it.
-TORTURE_SEED ?=
+TORTURE_SEED ?= $(TSTORE_TORTURE_SEED)
 # One file of output for each campaign.
 TORTURE_LOGS ?= build/torture
 
@@ -35,7 +35,7 @@ torture:
 	for campaign in $(TORTURE); do \
 	    log=$(TORTURE_LOGS)/$$campaign.log; start=$$(date +%s); \
 	    echo "torture: $$campaign, output in $$log"; \
-	    if $(MAKE) --no-print-directory torture-$$campaign > $$log 2>&1; then outcome=passed; \
+	    if $(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) torture-$$campaign > $$log 2>&1; then outcome=passed; \
 	    else outcome=FAILED; failed="$$failed $$campaign"; fi; \
 	    echo "torture: $$campaign $$outcome after $$(($$(date +%s) - start)) s"; \
 	    grep -E 'images per second|kills of|cuts:|SKIPPED|NOT FOUND|TSTORE_REPLAY=|panicked at|^test result' $$log | sed 's/^/    /'; \

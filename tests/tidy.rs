@@ -43,7 +43,11 @@ impl Source {
 
     /// The text without the unit tests at its end.
     fn code(&self) -> &str {
-        self.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(&self.text)
+        let tests =
+            ["#[cfg(test)]\nmod ", "#[cfg(all(test"].iter().filter_map(|start| self.text.find(start)).min();
+        // A module in a file of its own, declared among the others, is no end.
+        let inside = |at: &usize| self.text[*at..].lines().nth(1).is_some_and(|line| line.ends_with('{'));
+        tests.filter(inside).map_or(&self.text, |at| &self.text[..at])
     }
 }
 

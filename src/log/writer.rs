@@ -93,7 +93,8 @@ impl Writer {
     #[cfg(feature = "planted")]
     pub(super) fn resume(mut self, segment: Arc<Segment>, capacity: u64) -> Writer {
         let end = segment.end();
-        self.active = Some(Active { segment, end, capacity, populated: end, successor_wanted: false });
+        self.active =
+            Some(Active { segment, end, capacity, populated: end, successor_wanted: false, reserved: false });
         self
     }
 
@@ -266,7 +267,8 @@ impl Writer {
         // A segment without its start or its seal cannot be gone on from.
         written.map_err(|error| {
             log.commit.poison(&error.to_string());
-            Error::Poisoned(error.to_string())
+            // That nothing was written and that trying again would help does not hold here.
+            if matches!(error, Error::NoSpace { .. }) { Error::Poisoned(error.to_string()) } else { error }
         })?;
         self.next_lsn = lsn + 1;
         log.commit.advance_written(lsn);

@@ -136,6 +136,8 @@ install: lib
 	    packaging/tinystoredb.pc.in > $(LIB_DEST)/pkgconfig/tinystoredb.pc
 	@echo "installed TinyStoreDB $(VERSION) into $(DESTDIR)$(PREFIX)"
 
+include torture.mk
+
 clean:
 	@rm -rf build
 	@$(CARGO) clean --quiet

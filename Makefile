@@ -41,7 +41,7 @@ help:
 	@echo "make lib       the shared and the static library, in build/lib (the default)"
 	@echo "make demo      builds the examples and shows what the store does"
 	@echo "make test      everything that must pass"
-	@echo "make explore   the schedules that loom and shuttle find (part of make test)"
+	@echo "make explore   the schedules that loom and shuttle find"
 	@echo "make bench     the benchmarks"
 	@echo "make fuzz      inputs that a fuzzer finds, a minute for each target (see fuzz/README.md)"
 	@echo "make header    writes include/tinystoredb.h anew from src/ffi"
@@ -105,7 +105,6 @@ test: tools-test
 	$(CARGO) clippy --all-targets --quiet -- -D warnings
 	$(CARGO) test
 	$(CARGO) test --features planted --test planted
-	@$(MAKE) --no-print-directory explore
 
 # Every order that loom finds in the index's models, and some thousand of shuttle's.
 explore: tools-lib

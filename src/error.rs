@@ -140,6 +140,12 @@ pub enum Error {
     /// The file system lacks something that the store needs.
     #[error("not supported here: {0}")]
     Unsupported(String),
+    /// The sum of an increment is out of range. Nothing was written.
+    #[error("the sum is out of the range of the value's type: nothing was written")]
+    Overflow,
+    /// What the transaction read has changed since it began. Nothing was written.
+    #[error("the transaction met a commit that changed what it had read: begin it again")]
+    Conflict,
     /// The handle was closed.
     #[error("the store is closed: open it again")]
     Closed,

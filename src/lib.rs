@@ -62,6 +62,9 @@ pub use log::format as log_format;
 pub use error::{Error, Result};
 pub use import::{ImportDamage, ImportOptions, ImportReport, Progress, import_go};
 pub use options::{Options, SyncMode, WriteMode};
-pub use store::{Batch, Durability, Record, Scan, Stats, Store, Value, WriteOptions};
+pub use store::{
+    Batch, Durability, Expected, Record, Savepoint, Scan, ScanOptions, Snapshot, Stats, Store, Transaction,
+    TransactionScan, Value, WriteOptions,
+};
 pub use types::{KEY_SIZE_MAX, Lsn, VALUE_SIZE_MAX, ValueType};
 pub use value::Scalar;

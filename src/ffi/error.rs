@@ -207,6 +207,8 @@ pub(super) fn status_of(error: &Error) -> i32 {
         Error::UnsupportedVersion { .. } => TSTORE_E_VERSION,
         Error::ImportDamaged { .. } => TSTORE_E_DAMAGED_IMPORT,
         Error::Unsupported(_) => TSTORE_E_UNSUPPORTED,
+        Error::Overflow => TSTORE_E_OVERFLOW,
+        Error::Conflict => TSTORE_E_CONFLICT,
         Error::Closed => TSTORE_E_CLOSED,
         Error::Poisoned(_) => TSTORE_E_POISONED,
         Error::Forked => TSTORE_E_FORKED,

@@ -215,7 +215,7 @@ pub unsafe extern "C" fn tstore_put_with(
             let value_type = self::value_type(value_type)?;
             check_encoding(value_type, value)?;
             let durability = durability(flags)?;
-            store.put_with(key, value, WriteOptions { value_type, durability })?;
+            store.put_with(key, value, WriteOptions { value_type, durability, ..WriteOptions::default() })?;
             Ok(TSTORE_OK)
         })
     }

@@ -113,7 +113,11 @@ fn import(
             let is_text = std::str::from_utf8(&value).is_ok();
             let value_type = if is_text { ValueType::String } else { ValueType::Bytes };
             // One wait for the device at the end instead of one for each pair.
-            store.put_with(&key, &value, WriteOptions { value_type, durability: Durability::NoWait })?;
+            store.put_with(
+                &key,
+                &value,
+                WriteOptions { value_type, durability: Durability::NoWait, ..WriteOptions::default() },
+            )?;
             report.imported += 1;
         }
         reader.count_pair();

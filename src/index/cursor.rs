@@ -80,8 +80,8 @@ impl Pin<'_> {
 /// Something to visit: a leaf, a list of versions, or a node, of which only the children for bytes from
 /// `low` to `high` and, where `terminator` says so, the key that ends there.
 #[derive(Clone, Copy)]
-struct Frame {
-    target: Ref,
+pub(super) struct Frame {
+    pub(super) target: Ref,
     low: u8,
     high: u8,
     terminator: bool,
@@ -93,10 +93,10 @@ impl Frame {
     }
 }
 
-struct Walk<'t> {
-    tree: &'t Tree,
-    ascending: bool,
-    stack: Vec<Frame>,
+pub(super) struct Walk<'t> {
+    pub(super) tree: &'t Tree,
+    pub(super) ascending: bool,
+    pub(super) stack: Vec<Frame>,
 }
 
 impl Walk<'_> {
@@ -111,7 +111,7 @@ impl Walk<'_> {
     }
 
     /// Puts on the stack all that lies from `start` on.
-    fn seek(&mut self, start: Bound<&[u8]>, keys: &impl KeySource) -> Result<()> {
+    pub(super) fn seek(&mut self, start: Bound<&[u8]>, keys: &impl KeySource) -> Result<()> {
         let mut current = Ref::from_word(self.tree.root.load(Ordering::Acquire));
         self.reserve(64)?;
         let (key, inclusive) = match start {
@@ -159,7 +159,7 @@ impl Walk<'_> {
     }
 
     /// Puts the children of a node on the stack in its place.
-    fn expand(&mut self, frame: Frame, kind: Kind) -> Result<()> {
+    pub(super) fn expand(&mut self, frame: Frame, kind: Kind) -> Result<()> {
         let Some(node) = Node::at(&self.tree.arena, frame.target) else { return Ok(()) };
         self.reserve(kind.capacity().min(Kind::N111.capacity()) + 2)?;
         let ascending = self.ascending;

@@ -29,17 +29,6 @@ impl Writer {
         position: Position,
         keys: &impl KeySource,
     ) -> Result<Option<Position>> {
-        self.insert_noting(key, position, keys, |_| {})
-    }
-
-    /// As [`Writer::insert`]; calls `note` with the position it replaces, before it does.
-    pub fn insert_noting(
-        &mut self,
-        key: &[u8],
-        position: Position,
-        keys: &impl KeySource,
-        note: impl FnOnce(Option<Position>),
-    ) -> Result<Option<Position>> {
         let Writer { tree, memory } = self;
         let tree: &Tree = tree;
         let fingerprint = Fingerprint::of(key);
@@ -51,13 +40,14 @@ impl Writer {
                 if let Target::Versions(line) = found.target() {
                     memory.prepare(tree, Versions::blocks(&tree.arena, line))?;
                 }
-                note(replaced);
                 slot.store(leaf.to_word(), Ordering::Release);
                 memory.retire(tree, found);
+                if replaced.is_none() {
+                    memory.key_added();
+                }
                 replaced
             }
             spot => {
-                note(None);
                 place(tree, memory, spot, key, leaf)?;
                 memory.key_added();
                 None

@@ -31,11 +31,11 @@ impl Pin<'_> {
 
     /// As [`Pin::find`] for each of `wanted`, in order. The ways down are taken side by side, so that the
     /// waits for memory overlap, and each record is fetched ahead.
-    pub fn find_many<K: AsRef<[u8]>>(
-        &self,
+    pub fn find_many<'p, K: AsRef<[u8]>>(
+        &'p self,
         wanted: &[K],
         keys: &impl KeySource,
-        mut each: impl FnMut(usize, Found<'_>),
+        mut each: impl FnMut(usize, Found<'p>),
     ) {
         let mut lanes = [Lane { current: Ref::NULL, depth: 0, done: true }; LANES];
         for (group, wanted) in wanted.chunks(LANES).enumerate() {

@@ -15,13 +15,14 @@
 //! 4. A change that fails leaves the index as it was.
 //!
 //! The files, from the bottom up: `bytes`, `arena` (blocks of words), `pins` (who reads), `reference` and
-//! `node` (what the words mean), `tree` (the way down), `versions`, `lookup` and `cursor` (for readers),
-//! `writer`, `insert`, `remove`, `update` (for the writer).
+//! `node` (what the words mean), `tree` (the way down), `versions`, `lookup`, `cursor` and `changes` (for
+//! readers), `writer`, `insert`, `remove`, `update` (for the writer).
 //!
 //! Callers: `store`. Imports from the crate only `error`, `types`, `sync` and `os::memory`.
 
 mod arena;
 mod bytes;
+mod changes;
 mod cursor;
 mod insert;
 mod lookup;
@@ -42,9 +43,10 @@ use crate::error::Result;
 use crate::sync::Ordering;
 use crate::types::{Lsn, Position};
 
+pub use changes::Newest;
 pub use cursor::LOOK_AHEAD;
 pub use versions::{Version, Versions};
-pub use writer::{Mark, Writer};
+pub use writer::{Mark, Room, Writer};
 
 /// Address space that is asked for: 2^30 lines, more than the log has room for records.
 const SIZE_MAX: u64 = 64 << 30;

@@ -31,6 +31,9 @@ impl Writer {
         let Spot::Found { slot, found, owner } = spot else { return Ok(None) };
         let removed = newest(tree, found);
         detach(tree, memory, slot, found, owner)?;
+        if removed.is_some() {
+            memory.key_removed();
+        }
         memory.publish(tree);
         Ok(removed)
     }
@@ -52,7 +55,6 @@ pub(super) fn detach(
         Some(owner) => detach_from(tree, memory, slot, owner)?,
     }
     memory.retire(tree, found);
-    memory.key_removed();
     Ok(())
 }
 

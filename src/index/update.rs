@@ -10,7 +10,7 @@
 use crate::error::{Error, Result};
 use crate::index::KeySource;
 use crate::index::arena::{Purpose, SizeClass};
-use crate::index::insert::place;
+use crate::index::insert::{newest, place};
 use crate::index::reference::{Fingerprint, Ref, Target};
 use crate::index::remove::detach;
 use crate::index::tree::{Owner, Spot, Tree};
@@ -31,7 +31,7 @@ impl Writer {
         key: &[u8],
         version: Version,
         keys: &impl KeySource,
-        needed: impl FnMut(Lsn, Lsn) -> bool,
+        needed: impl FnMut(&Version, Lsn) -> bool,
         released: impl FnMut(Version),
     ) -> Result<()> {
         let Writer { tree, memory } = self;
@@ -53,6 +53,48 @@ impl Writer {
         Ok(())
     }
 
+    /// As [`Writer::push_version`], of a version that is no deletion. Calls `alone` first, with the record that
+    /// it replaces: where that answers true, all older versions are forgotten at once, in place.
+    pub fn put_newest(
+        &mut self,
+        key: &[u8],
+        version: Version,
+        keys: &impl KeySource,
+        alone: impl FnOnce(Option<Position>) -> bool,
+        needed: impl FnMut(&Version, Lsn) -> bool,
+    ) -> Result<()> {
+        let Writer { tree, memory } = self;
+        let tree: &Tree = tree;
+        let fingerprint = Fingerprint::of(key);
+        let leaf = Ref::leaf(fingerprint, version.position);
+        memory.prepare(tree, 0)?;
+        match tree.locate(key, fingerprint, keys)? {
+            Spot::Found { slot, found, owner } => {
+                if let Target::Versions(line) = found.target() {
+                    memory.prepare(tree, Versions::blocks(&tree.arena, line))?;
+                }
+                let replaced = newest(tree, found);
+                if alone(replaced) {
+                    slot.store(leaf.to_word(), Ordering::Release);
+                    memory.retire(tree, found);
+                    if replaced.is_none() {
+                        memory.key_added();
+                    }
+                } else {
+                    let place = Place { slot, found, owner, fingerprint };
+                    place.settle(tree, memory, Some(version), keys, needed, |_| {})?;
+                }
+            }
+            spot => {
+                alone(None);
+                place(tree, memory, spot, key, leaf)?;
+                memory.key_added();
+            }
+        }
+        memory.publish(tree);
+        Ok(())
+    }
+
     /// Forgets the older versions of `key` that are no longer needed, as [`Writer::push_version`] does;
     /// the newest one stays, unless it is a deletion that nothing older follows.
     ///
@@ -61,7 +103,7 @@ impl Writer {
         &mut self,
         key: &[u8],
         keys: &impl KeySource,
-        needed: impl FnMut(Lsn, Lsn) -> bool,
+        needed: impl FnMut(&Version, Lsn) -> bool,
         released: impl FnMut(Version),
     ) -> Result<()> {
         let Writer { tree, memory } = self;
@@ -120,7 +162,7 @@ impl Place<'_> {
         memory: &mut Memory,
         newest: Option<Version>,
         keys: &impl KeySource,
-        needed: impl FnMut(Lsn, Lsn) -> bool,
+        needed: impl FnMut(&Version, Lsn) -> bool,
         mut released: impl FnMut(Version),
     ) -> Result<()> {
         let mut scratch = std::mem::take(&mut memory.scratch);
@@ -157,8 +199,18 @@ impl Place<'_> {
         if let Target::Versions(line) = self.found.target() {
             memory.prepare(tree, Versions::blocks(&tree.arena, line))?;
         }
+        let is_there = |versions: &[Version]| versions.first().is_some_and(|newest| !newest.deleted);
+        let count = |memory: &mut Memory| match (is_there(before), is_there(after)) {
+            (false, true) => memory.key_added(),
+            (true, false) => memory.key_removed(),
+            _ => {}
+        };
         let new = match after {
-            [] => return detach(tree, memory, self.slot, self.found, self.owner),
+            [] => {
+                detach(tree, memory, self.slot, self.found, self.owner)?;
+                count(memory);
+                return Ok(());
+            }
             [only] => Ref::leaf(self.fingerprint, only.position),
             many => {
                 let purpose = if grown { Purpose::Grow } else { Purpose::Shrink };
@@ -167,6 +219,7 @@ impl Place<'_> {
         };
         self.slot.store(new.to_word(), Ordering::Release);
         memory.retire(tree, self.found);
+        count(memory);
         Ok(())
     }
 }
@@ -189,12 +242,12 @@ fn versions_of(tree: &Tree, found: Ref, keys: &impl KeySource, versions: &mut Ve
 fn kept_of(
     newest: Option<Version>,
     before: &[Version],
-    mut needed: impl FnMut(Lsn, Lsn) -> bool,
+    mut needed: impl FnMut(&Version, Lsn) -> bool,
     after: &mut Vec<Version>,
 ) -> Result<()> {
     let mut newer: Option<Lsn> = None;
     for version in newest.iter().chain(before) {
-        if newer.is_none_or(|newer| needed(version.lsn, newer)) {
+        if newer.is_none_or(|newer| needed(version, newer)) {
             push(after, *version)?;
         }
         newer = Some(version.lsn);

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::index::arena::{Allocator, LINE_BYTES, Purpose, SizeClass};
 use crate::index::reference::{Kind, Ref, Target};
 use crate::index::tree::Tree;
-use crate::index::versions::{self, BLOCK_VERSIONS_MAX, Version};
+use crate::index::versions::{self, BLOCK_VERSIONS_MAX, HEADER_WORDS, Version};
 use crate::sync::Ordering;
 
 /// Blocks that are retired before their memory is asked for back.
@@ -73,6 +73,37 @@ impl Scratch {
     }
 }
 
+/// What new versions of many keys take. See [`Writer::reserve_room`].
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Room {
+    lines: u32,
+    blocks: usize,
+}
+
+impl Room {
+    /// Adds a change of any key, as [`Writer::reserve`] counts it.
+    pub fn add_change(&mut self) {
+        self.lines = self.lines.saturating_add(LINES_OF_A_CHANGE);
+        self.blocks = self.blocks.saturating_add(RETIRED_BY_A_CHANGE);
+    }
+
+    /// Adds all that another one is for.
+    pub fn join(&mut self, other: &Room) {
+        self.lines = self.lines.saturating_add(other.lines);
+        self.blocks = self.blocks.saturating_add(other.blocks);
+    }
+
+    /// Adds a key that will have so many versions.
+    pub fn add(&mut self, versions: usize) {
+        let full = versions / BLOCK_VERSIONS_MAX;
+        let rest = SizeClass::for_words(HEADER_WORDS + 2 * (versions % BLOCK_VERSIONS_MAX)).lines();
+        let full_lines = u32::try_from(full).unwrap_or(u32::MAX).saturating_mul(SizeClass::LARGEST.lines());
+        // What does not fit the arena is refused when it is asked for.
+        self.lines = self.lines.saturating_add(rest).saturating_add(full_lines);
+        self.blocks = self.blocks.saturating_add(2 + full);
+    }
+}
+
 /// A moment in the index's life, as [`Writer::mark`] gives it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Mark(pub(super) u64);
@@ -109,6 +140,13 @@ impl Writer {
         self.memory.prepare(&self.tree, changes.saturating_mul(RETIRED_BY_A_CHANGE))?;
         self.memory.scratch.reserve()?;
         self.memory.ensure(&self.tree, lines.ok_or(Error::NoMemory("the index"))?)
+    }
+
+    /// As [`Writer::reserve`], for new versions of keys whose number of versions is known.
+    pub fn reserve_room(&mut self, room: &Room) -> Result<()> {
+        self.memory.prepare(&self.tree, room.blocks)?;
+        self.memory.scratch.reserve()?;
+        self.memory.ensure(&self.tree, room.lines)
     }
 
     /// Marks this moment: once [`Index::is_past`](super::Index::is_past) says so, no reader can still

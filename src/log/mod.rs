@@ -210,6 +210,11 @@ impl Log {
         self.commit.sync()
     }
 
+    /// An error where the log refuses writes.
+    pub fn check_writable(&self) -> Result<()> {
+        self.commit.check()
+    }
+
     /// Makes the log refuse writes from now on.
     pub fn poison(&self, reason: &str) {
         self.commit.poison(reason);

@@ -20,6 +20,7 @@ pub struct Batch {
 struct Change {
     kind: Kind,
     value_type: ValueType,
+    expires_at: Option<i64>,
     /// Where the key, the value, and the change end in `bytes`.
     start: usize,
     key_end: usize,
@@ -34,17 +35,31 @@ impl Batch {
 
     /// Adds: set `key` to `value`.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        self.add(Kind::Put, ValueType::Bytes, key, value)
+        self.add(Kind::Put, ValueType::Bytes, None, key, value)
     }
 
-    /// As [`Batch::put`], for a value of this type.
-    pub fn put_with_type(&mut self, key: &[u8], value: &[u8], value_type: ValueType) -> Result<()> {
-        self.add(Kind::Put, value_type, key, value)
+    /// As [`Batch::put`], for a value of this type, and with an expiry (see
+    /// [`WriteOptions::expires_at`](super::WriteOptions::expires_at)).
+    pub fn put_with(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        value_type: ValueType,
+        expires_at: Option<i64>,
+    ) -> Result<()> {
+        self.add(Kind::Put, value_type, expires_at, key, value)
     }
 
     /// Adds: remove `key`, if it is there.
     pub fn delete(&mut self, key: &[u8]) -> Result<()> {
-        self.add(Kind::Delete, ValueType::Bytes, key, &[])
+        self.add(Kind::Delete, ValueType::Bytes, None, key, &[])
+    }
+
+    /// Adds: remove every key from `from` on and before `to`, or to the last one where `to` is empty, those
+    /// among them that earlier changes of the batch put.
+    pub fn delete_range(&mut self, from: &[u8], to: &[u8]) -> Result<()> {
+        check_sizes(to, &[])?;
+        self.add(Kind::DeleteRange, ValueType::Bytes, None, from, to)
     }
 
     /// Number of changes.
@@ -57,13 +72,25 @@ impl Batch {
         self.changes.is_empty()
     }
 
+    /// Bytes that the batch takes in memory for keys and values.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Takes all changes out and keeps the memory for the next ones.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.changes.clear();
     }
 
-    fn add(&mut self, kind: Kind, value_type: ValueType, key: &[u8], value: &[u8]) -> Result<()> {
+    fn add(
+        &mut self,
+        kind: Kind,
+        value_type: ValueType,
+        expires_at: Option<i64>,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<()> {
         check_sizes(key, value)?;
         let no_memory = |_| Error::NoMemory("a batch");
         self.bytes.try_reserve(key.len() + value.len()).map_err(no_memory)?;
@@ -71,8 +98,8 @@ impl Batch {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value);
-        let change = Change { kind, value_type, start, key_end: start + key.len(), end: self.bytes.len() };
-        self.changes.push(change);
+        let (key_end, end) = (start + key.len(), self.bytes.len());
+        self.changes.push(Change { kind, value_type, expires_at, start, key_end, end });
         Ok(())
     }
 
@@ -84,7 +111,8 @@ impl Batch {
             let key = self.bytes.get(change.start..change.key_end).unwrap_or_default();
             let value = self.bytes.get(change.key_end..change.end).unwrap_or_default();
             let record = NewRecord::new(change.kind, key, value);
-            records.push(NewRecord { value_type: change.value_type, ..record });
+            let Change { value_type, expires_at: expiry, .. } = *change;
+            records.push(NewRecord { value_type, expiry, ..record });
         }
         Ok(records)
     }

@@ -1,5 +1,6 @@
-//! The background thread of a store: it makes the next segment ahead of need, and in the INTERVAL mode
-//! syncs the log at every interval. It starts when there is first something for it to do.
+//! The background thread of a store: it makes the next segment ahead of need, takes out of the index what
+//! snapshots that have ended left, and in the INTERVAL mode syncs the log at every interval. It starts when
+//! there is first something for it to do.
 //!
 //! Invariants:
 //! 1. Nothing depends on it for correctness: without it a put that needs a new segment makes it itself.
@@ -95,6 +96,7 @@ fn run(store: &Weak<Inner>, signal: &Signal, interval: Option<Duration>) {
         if inner.log.wants_preparation() {
             let _ = inner.log.prepare();
         }
+        inner.settle_all();
         if interval.is_some() {
             let _ = inner.log.sync();
         }

@@ -1,10 +1,14 @@
 //! The store: ties the log and the index together.
 //!
 //! ```text
-//! open         lock, recover, rebuild the index        write   put, delete, batch: one commit
-//! read         get, exists                             scan    ordered iteration
-//! visibility   which commits readers see               batch   changes that take effect together
-//! maintenance  the background thread
+//! open          lock, recover, rebuild the index
+//! write         put, delete, batch: one commit           batch        changes that take effect together
+//! delete_range  a range of keys in one commit            update       a change that rests on the value before
+//! read          get, exists, many keys                   scan         ordered iteration
+//! visibility    which commits readers see                snapshot     a view that does not change
+//! snapshots     which snapshots live                     retained     what the index keeps for them only
+//! transaction   reads and writes that are one            conflict     whether what it read has changed
+//! recent        what the log gained lately               maintenance  the background thread
 //! ```
 //!
 //! A put goes down once: `write` takes the append lock, the log takes the frame, the index takes its
@@ -22,10 +26,18 @@
 //! Callers: `ffi`, `value`, `import`, and Rust programs.
 
 mod batch;
+mod conflict;
+mod delete_range;
 mod maintenance;
 mod open;
 mod read;
+mod recent;
+mod retained;
 mod scan;
+mod snapshot;
+mod snapshots;
+mod transaction;
+mod update;
 mod visibility;
 mod write;
 
@@ -45,7 +57,13 @@ use crate::types::{Lsn, Position};
 pub use batch::Batch;
 use maintenance::Maintenance;
 pub use read::Value;
-pub use scan::{Record, Scan};
+use recent::Recent;
+use retained::Retained;
+pub use scan::{Record, Scan, ScanOptions};
+pub use snapshot::Snapshot;
+use snapshots::Snapshots;
+pub use transaction::{Savepoint, Transaction, TransactionScan};
+pub use update::Expected;
 use visibility::Visibility;
 pub use write::{Durability, WriteOptions};
 
@@ -87,6 +105,7 @@ struct Inner {
     log: Log,
     index: Index,
     visibility: Visibility,
+    snapshots: Snapshots,
     writer: Mutex<Writer>,
     maintenance: Maintenance,
 }
@@ -95,6 +114,8 @@ struct Inner {
 struct Writer {
     log: LogWriter,
     index: IndexWriter,
+    retained: Retained,
+    recent: Recent,
 }
 
 /// Figures of a store.
@@ -113,6 +134,14 @@ pub struct Stats {
     pub last_lsn: Lsn,
     /// Sequence number up to which everything is on the device.
     pub durable_lsn: Lsn,
+    /// Live snapshots, those of scans and transactions included.
+    pub snapshots: u64,
+    /// Age of the oldest one, in milliseconds; 0 without any.
+    pub oldest_snapshot_age: u64,
+    /// Versions of records that are kept for snapshots only.
+    pub snapshot_versions: u64,
+    /// Bytes of the log that they take.
+    pub snapshot_bytes: u64,
 }
 
 impl Store {
@@ -120,7 +149,12 @@ impl Store {
     pub fn stats(&self) -> Result<Stats> {
         let inner = &self.inner;
         inner.check()?;
-        let last_lsn = lock(&inner.writer)?.log.last_lsn();
+        let writer = lock(&inner.writer)?;
+        let last_lsn = writer.log.last_lsn();
+        let (snapshot_versions, snapshot_bytes) = writer.retained.figures();
+        drop(writer);
+        let snapshots = inner.snapshots.figures();
+        let age = snapshots.oldest.map_or(0, |made_at| inner.os.now_millis().saturating_sub(made_at));
         let (segments, log_bytes) = inner.log.size()?;
         let memory = inner.index.memory();
         Ok(Stats {
@@ -130,6 +164,10 @@ impl Store {
             index_bytes: memory.live_bytes,
             last_lsn,
             durable_lsn: inner.log.durable_lsn(),
+            snapshots: snapshots.count,
+            oldest_snapshot_age: u64::try_from(age).unwrap_or(0),
+            snapshot_versions,
+            snapshot_bytes,
         })
     }
 

@@ -8,7 +8,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::delete_range::remove_range;
 use super::maintenance::Maintenance;
+use super::recent::Recent;
+use super::retained::Retained;
+use super::snapshots::Snapshots;
 use super::visibility::Visibility;
 use super::{Inner, Open, Store, Writer};
 use crate::error::{Error, Result};
@@ -57,7 +61,13 @@ impl Store {
             log,
             index,
             visibility,
-            writer: Mutex::new(Writer { log: log_writer, index: index_writer }),
+            snapshots: Snapshots::new()?,
+            writer: Mutex::new(Writer {
+                log: log_writer,
+                index: index_writer,
+                retained: Retained::default(),
+                recent: Recent::default(),
+            }),
             maintenance: Maintenance::new(),
         });
         if matches!(inner.options.sync_mode, SyncMode::Interval(_)) {
@@ -147,6 +157,11 @@ impl Replay {
     /// Takes the next operation. It is in the index after the next [`Replay::flush`].
     fn take(&mut self, log: &Log, replayed: &Replayed<'_>) -> Result<()> {
         let kind = replayed.record.header.kind;
+        if kind == Kind::DeleteRange {
+            self.flush(log)?;
+            let (from, to) = (replayed.record.key, replayed.record.value);
+            return remove_range(&self.index, &mut self.writer, log, from, to);
+        }
         if !matches!(kind, Kind::Put | Kind::Delete) {
             return Err(Error::Unsupported("an operation of a newer release is in the log".to_string()));
         }

@@ -1,19 +1,22 @@
-//! Reading one key.
+//! Reading keys: one or many, as they are now or as they were at a snapshot.
 //!
 //! Invariants:
 //! 1. No lock is taken: the index is pinned, the record is read from the mapping.
 //! 2. Nothing is returned whose checksum did not pass, and nothing is called absent because a damaged
 //!    record no longer looks like the key's.
+//! 3. A record whose expiry has come is absent: by the clock now, or by the snapshot's.
 //!
 //! Callers: `ffi`, `value`, `import`, and Rust programs.
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
+use super::snapshot::View;
 use super::visibility::Seen;
 use super::write::check_sizes;
 use super::{Inner, Store};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::{Found, Pin, Versions};
 use crate::log::PinnedRecord;
 use crate::log::format::Record;
@@ -23,13 +26,32 @@ use crate::types::{Position, ValueType};
 /// may be sent between threads.
 #[derive(Clone)]
 pub struct Value {
-    record: PinnedRecord,
+    source: Source,
+}
+
+#[derive(Clone)]
+enum Source {
+    Record(PinnedRecord),
+    /// Not in the log: what a transaction will write.
+    Own(ValueType, Arc<[u8]>),
 }
 
 impl Value {
+    /// A value that is not in the log.
+    pub(super) fn own(value_type: ValueType, bytes: &Arc<[u8]>) -> Value {
+        Value { source: Source::Own(value_type, Arc::clone(bytes)) }
+    }
+
+    pub(super) fn of_record(record: PinnedRecord) -> Value {
+        Value { source: Source::Record(record) }
+    }
+
     /// The type it was written with.
     pub fn value_type(&self) -> ValueType {
-        self.record.record().map_or(ValueType::Bytes, |record| record.value_type())
+        match &self.source {
+            Source::Record(record) => record.record().map_or(ValueType::Bytes, |record| record.value_type()),
+            Source::Own(value_type, _) => *value_type,
+        }
     }
 }
 
@@ -37,7 +59,10 @@ impl Deref for Value {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.record.record().map_or(&[], |record| record.value)
+        match &self.source {
+            Source::Record(record) => record.record().map_or(&[], |record| record.value),
+            Source::Own(_, bytes) => bytes,
+        }
     }
 }
 
@@ -55,7 +80,7 @@ impl Store {
         inner.check()?;
         let pin = inner.index.pin()?;
         match inner.find(&pin, key)? {
-            Some((position, _)) => Ok(Some(Value { record: inner.log.read_pinned(position)? })),
+            Some((position, _)) => Ok(Some(Value::of_record(inner.log.read_pinned(position)?))),
             None => Ok(None),
         }
     }
@@ -70,41 +95,56 @@ impl Store {
         Ok(inner.find(&pin, key)?.map(|(_, record)| look(record.value_type(), record.value)))
     }
 
+    /// Calls `look` with the place in `keys` and the type and value of each key, `None` where it has none, in
+    /// order: as [`Store::read`] of each, but the waits for memory overlap, which for a few keys or more
+    /// takes a fraction of the time. Each value is that of its own moment: see
+    /// [`Snapshot::read_many`](super::Snapshot::read_many) for values of one. `look` must not call the store.
+    pub fn read_many<K: AsRef<[u8]>>(
+        &self,
+        keys: &[K],
+        look: impl FnMut(usize, Option<(ValueType, &[u8])>),
+    ) -> Result<()> {
+        self.inner.read_many(keys, None, look)
+    }
+
     /// Whether `key` has a value.
     pub fn exists(&self, key: &[u8]) -> Result<bool> {
         Ok(self.read(key, |_, _| ())?.is_some())
     }
 }
 
+/// Keys that are looked up side by side, under one pin.
+const MANY: usize = 16;
+
 impl Inner {
     /// The record of `key` that is visible now, checked, and where it lies.
     #[inline]
-    fn find(&self, pin: &Pin<'_>, key: &[u8]) -> Result<Option<(Position, Record<'_>)>> {
-        match pin.find(key) {
-            Found::None => Ok(None),
+    pub(super) fn find(&self, pin: &Pin<'_>, key: &[u8]) -> Result<Option<(Position, Record<'_>)>> {
+        self.find_candidate(pin.find(key), key)
+    }
+
+    /// What of `found`, the index's answer for `key`, is visible now.
+    #[inline]
+    fn find_candidate(&self, found: Found<'_>, key: &[u8]) -> Result<Option<(Position, Record<'_>)>> {
+        let (position, record) = match found {
+            Found::None => return Ok(None),
             Found::One(position) => {
                 let record = self.log.read(position)?;
                 if record.key != key {
                     return Ok(None);
                 }
-                self.visible_version(position, record)
+                match self.visibility.of_only_version(record.header.lsn) {
+                    Seen::Visible => (position, record),
+                    Seen::Replaces(before) => (before, self.log.read(before)?),
+                    Seen::NotYet => return Ok(None),
+                }
             }
-            Found::Many(versions) => self.find_among(key, &versions),
-        }
-    }
-
-    /// What is visible of a key whose only version in the index is `record`.
-    #[inline]
-    pub(super) fn visible_version<'a>(
-        &'a self,
-        position: Position,
-        record: Record<'a>,
-    ) -> Result<Option<(Position, Record<'a>)>> {
-        match self.visibility.of_only_version(record.header.lsn) {
-            Seen::Visible => Ok(Some((position, record))),
-            Seen::Replaces(before) => Ok(Some((before, self.log.read(before)?))),
-            Seen::NotYet => Ok(None),
-        }
+            Found::Many(versions) => match self.find_among(key, &versions)? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+        };
+        if self.is_expired(&record) { Ok(None) } else { Ok(Some((position, record))) }
     }
 
     #[cold]
@@ -113,5 +153,77 @@ impl Inner {
         let Some(version) = versions.at(visible).filter(|version| !version.deleted) else { return Ok(None) };
         let record = self.log.read(version.position)?;
         Ok((record.key == key).then_some((version.position, record)))
+    }
+
+    /// Whether the moment of a record's expiry has come.
+    #[inline]
+    pub(super) fn is_expired(&self, record: &Record<'_>) -> bool {
+        record.expiry.is_some_and(|expiry| expiry <= self.os.now_millis())
+    }
+
+    /// The record of `key` that a snapshot sees, checked, and where it lies; no position for the one that the
+    /// snapshot itself keeps.
+    pub(super) fn find_at<'a>(
+        &'a self,
+        found: Found<'_>,
+        key: &[u8],
+        view: &'a View,
+    ) -> Result<Option<(Option<Position>, Record<'a>)>> {
+        // What the snapshot keeps itself is what it sees of that key, whatever the index still has.
+        if let Some(replaced) = view.replaced()?
+            && replaced.key == key
+        {
+            return Ok((!view.is_expired(&replaced)).then_some((None, replaced)));
+        }
+        let (position, record) = match found {
+            Found::None => return Ok(None),
+            Found::One(position) => (position, self.log.read(position)?),
+            Found::Many(versions) => match versions.at(view.lsn) {
+                Some(version) if !version.deleted => (version.position, self.log.read(version.position)?),
+                _ => return Ok(None),
+            },
+        };
+        let seen = record.key == key && record.header.lsn <= view.lsn && !view.is_expired(&record);
+        Ok(seen.then_some((Some(position), record)))
+    }
+
+    /// See [`Store::read_many`]; with `view`, as a snapshot sees them.
+    pub(super) fn read_many<K: AsRef<[u8]>>(
+        &self,
+        keys: &[K],
+        view: Option<&View>,
+        mut look: impl FnMut(usize, Option<(ValueType, &[u8])>),
+    ) -> Result<()> {
+        for key in keys {
+            check_sizes(key.as_ref(), &[])?;
+        }
+        self.check()?;
+        for (group, keys) in keys.chunks(MANY).enumerate() {
+            let pin = self.index.pin()?;
+            let mut found = [const { Found::None }; MANY];
+            pin.find_many(keys, &self.log, |place, answer| {
+                if let Some(found) = found.get_mut(place) {
+                    *found = answer;
+                }
+            });
+            for ((place, key), found) in keys.iter().enumerate().zip(found) {
+                let key = key.as_ref();
+                let record = match view {
+                    None => self.find_candidate(found, key)?.map(|(_, record)| record),
+                    Some(view) => self.find_at(found, key, view)?.map(|(_, record)| record),
+                };
+                look(group * MANY + place, record.map(|record| (record.value_type(), record.value)));
+            }
+        }
+        Ok(())
+    }
+
+    /// A pinned value of what [`Inner::find_at`] found.
+    pub(super) fn pinned(&self, position: Option<Position>, view: &View) -> Result<Value> {
+        let record = match position {
+            Some(position) => self.log.read_pinned(position)?,
+            None => view.kept().ok_or(Error::Internal("a snapshot without the record it saw"))?,
+        };
+        Ok(Value::of_record(record))
     }
 }

@@ -1,17 +1,23 @@
-//! Ordered iteration.
+//! Ordered iteration over a snapshot, either way, within bounds.
 //!
 //! A scan asks the index for a run of positions at a time, each under one pin that is let go before the
-//! call returns: a scan that somebody forgets holds back no memory. The records of a run are prefetched
-//! while it is collected; without that, a scan over a log in random order waits for memory at each one.
+//! call returns: a scan that somebody forgets holds back no memory but its snapshot's. The records of a run
+//! are prefetched while it is collected; without that, a scan over a log in random order waits for memory at
+//! each one.
 //!
-//! Callers: `ffi` and Rust programs.
+//! Invariants:
+//! 1. A scan shows each key that its snapshot sees within the bounds once, in order, and no other.
+//! 2. After an error the scan stands where it stood before.
+//!
+//! Callers: `ffi` and Rust programs; `transaction` puts its own writes between.
 
+use std::cmp::Ordering;
 use std::ops::Bound;
-use std::sync::Arc;
 
+use super::Store;
+use super::snapshot::Snapshot;
 use super::write::check_sizes;
-use super::{Open, Store};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::{Direction, LOOK_AHEAD};
 use crate::types::{Position, ValueType};
 
@@ -25,86 +31,280 @@ const RUN: usize = 64;
 pub struct Record<'a> {
     /// Its key.
     pub key: &'a [u8],
-    /// Its value.
+    /// Its value; empty where the scan shows keys only.
     pub value: &'a [u8],
     /// The type the value was written with.
     pub value_type: ValueType,
 }
 
-/// The keys with a prefix, in ascending byte order. It may be moved between threads, and counts as a handle:
-/// the store is open until it is closed, or until the last handle is gone.
+/// Which records a scan shows, and in which order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ScanOptions {
+    /// The bound of the smallest key. Default: unbounded.
+    pub from: Bound<Vec<u8>>,
+    /// The bound of the largest key. Default: unbounded.
+    pub to: Bound<Vec<u8>>,
+    /// From the largest key to the smallest. Default: false.
+    pub backward: bool,
+    /// Without values. Default: false.
+    pub keys_only: bool,
+}
+
+impl Default for ScanOptions {
+    fn default() -> ScanOptions {
+        ScanOptions { from: Bound::Unbounded, to: Bound::Unbounded, backward: false, keys_only: false }
+    }
+}
+
+impl ScanOptions {
+    /// The keys that begin with `prefix`; all of them where it is empty.
+    pub fn prefix(prefix: &[u8]) -> ScanOptions {
+        let from = Bound::Included(prefix.to_vec());
+        // The first key behind all that begin with the prefix: its last byte that can be raised, raised.
+        let end = prefix.iter().rposition(|byte| *byte != u8::MAX).map(|last| {
+            let mut end = prefix.get(..=last).unwrap_or_default().to_vec();
+            if let Some(byte) = end.last_mut() {
+                *byte += 1;
+            }
+            end
+        });
+        ScanOptions { from, to: end.map_or(Bound::Unbounded, Bound::Excluded), ..ScanOptions::default() }
+    }
+
+    /// The keys from `from` on and before `to`.
+    pub fn range(from: &[u8], to: &[u8]) -> ScanOptions {
+        let (from, to) = (Bound::Included(from.to_vec()), Bound::Excluded(to.to_vec()));
+        ScanOptions { from, to, ..ScanOptions::default() }
+    }
+
+    /// The same, from the largest key to the smallest.
+    pub fn backward(self) -> ScanOptions {
+        ScanOptions { backward: true, ..self }
+    }
+
+    /// The same, without values.
+    pub fn keys_only(self) -> ScanOptions {
+        ScanOptions { keys_only: true, ..self }
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        for bound in [&self.from, &self.to] {
+            if let Bound::Included(key) | Bound::Excluded(key) = bound {
+                check_sizes(key, &[])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The bound that the scan begins at.
+    pub(super) fn start(&self) -> Bound<&[u8]> {
+        let start = if self.backward { &self.to } else { &self.from };
+        start.as_ref().map(Vec::as_slice)
+    }
+
+    /// Whether `key` lies beyond the bound that the scan ends at.
+    #[inline]
+    pub(super) fn is_beyond(&self, key: &[u8]) -> bool {
+        if self.backward { is_below(&self.from, key) } else { is_above(&self.to, key) }
+    }
+
+    /// Whether `key` lies before the bound that the scan begins at.
+    pub(super) fn is_before(&self, key: &[u8]) -> bool {
+        if self.backward { is_above(&self.to, key) } else { is_below(&self.from, key) }
+    }
+
+    /// How `a` and `b` follow each other in the scan.
+    #[inline]
+    pub(super) fn compare(&self, a: &[u8], b: &[u8]) -> Ordering {
+        if self.backward { b.cmp(a) } else { a.cmp(b) }
+    }
+}
+
+fn is_below(from: &Bound<Vec<u8>>, key: &[u8]) -> bool {
+    match from {
+        Bound::Included(from) => key < from.as_slice(),
+        Bound::Excluded(from) => key <= from.as_slice(),
+        Bound::Unbounded => false,
+    }
+}
+
+fn is_above(to: &Bound<Vec<u8>>, key: &[u8]) -> bool {
+    match to {
+        Bound::Included(to) => key > to.as_slice(),
+        Bound::Excluded(to) => key >= to.as_slice(),
+        Bound::Unbounded => false,
+    }
+}
+
+/// A walk over the records of a snapshot. It may be moved between threads.
 #[derive(Debug)]
 pub struct Scan {
-    inner: Arc<Open>,
-    prefix: Vec<u8>,
+    snapshot: Snapshot,
+    options: ScanOptions,
+    /// Where the first run begins.
+    start: Bound<Vec<u8>>,
     run: Vec<Position>,
     /// The record of `run` that comes next.
     next: usize,
     /// Whether nothing comes after `run`.
     ended: bool,
+    /// Whether the record that the snapshot itself keeps is still to come.
+    kept: bool,
+    at: At,
+}
+
+/// What the scan stands at.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    /// Before the first record, or behind the last one.
+    Nothing,
+    Record(Position),
+    Kept,
 }
 
 impl Store {
-    /// The keys that begin with `prefix` (all of them where it is empty), in ascending byte order. Keys
-    /// that are put or deleted meanwhile may or may not be met; all others are met exactly once.
+    /// The keys that begin with `prefix` (all of them where it is empty) with their values, in ascending byte
+    /// order, as they are now: a scan is one on a snapshot of its own.
     pub fn scan(&self, prefix: &[u8]) -> Result<Scan> {
-        check_sizes(prefix, &[])?;
-        self.inner.check()?;
-        Ok(Scan {
-            inner: Arc::clone(&self.inner),
-            prefix: prefix.to_vec(),
-            run: Vec::new(),
-            next: 0,
-            ended: false,
-        })
+        self.scan_with(&ScanOptions::prefix(prefix))
+    }
+
+    /// The records that `options` say, as they are now.
+    pub fn scan_with(&self, options: &ScanOptions) -> Result<Scan> {
+        Scan::new(self.snapshot()?, options)
     }
 }
 
 impl Scan {
-    /// The next record, or `None` at the end. After an error the scan stays where it was.
+    /// A scan of `snapshot`, before its first record.
+    pub(super) fn new(snapshot: Snapshot, options: &ScanOptions) -> Result<Scan> {
+        options.check()?;
+        snapshot.store().check()?;
+        let start = options.start().map(<[u8]>::to_vec);
+        let mut scan = Scan {
+            snapshot,
+            options: options.clone(),
+            start,
+            run: Vec::new(),
+            next: 0,
+            ended: false,
+            kept: false,
+            at: At::Nothing,
+        };
+        scan.kept = scan.has_kept()?;
+        Ok(scan)
+    }
+
+    /// Whether the record that the snapshot itself keeps is among those to come.
+    fn has_kept(&self) -> Result<bool> {
+        let Some(kept) = self.snapshot.view().replaced()? else { return Ok(false) };
+        let before = match &self.start {
+            Bound::Unbounded => false,
+            Bound::Included(start) => self.options.compare(kept.key, start).is_lt(),
+            Bound::Excluded(start) => self.options.compare(kept.key, start).is_le(),
+        };
+        let seen = !before && !self.options.is_beyond(kept.key);
+        Ok(seen && !self.snapshot.view().is_expired(&kept))
+    }
+
+    /// The next record, or `None` at the end.
     #[expect(clippy::should_implement_trait, reason = "the record is borrowed from the scan")]
     pub fn next(&mut self) -> Result<Option<Record<'_>>> {
-        self.inner.check()?;
+        if self.advance()? { self.record().map(Some) } else { Ok(None) }
+    }
+
+    /// Goes on from `key`: the next record is the first one that is not before `key` in the direction of the
+    /// scan, within its bounds. May be called at the end, and goes back too.
+    pub fn seek(&mut self, key: &[u8]) -> Result<()> {
+        check_sizes(key, &[])?;
+        self.snapshot.store().check()?;
+        self.start = if self.options.is_before(key) {
+            self.options.start().map(<[u8]>::to_vec)
+        } else {
+            Bound::Included(key.to_vec())
+        };
+        self.run.clear();
+        self.next = 0;
+        self.ended = false;
+        self.at = At::Nothing;
+        self.kept = self.has_kept()?;
+        Ok(())
+    }
+
+    /// Goes to the next record. False: there is none.
+    pub(super) fn advance(&mut self) -> Result<bool> {
+        self.snapshot.store().check()?;
         loop {
             if self.next == self.run.len() && !self.ended {
                 self.fill()?;
             }
-            let Some(&position) = self.run.get(self.next) else { return Ok(None) };
+            let (store, view) = (self.snapshot.store(), self.snapshot.view());
+            let Some(&position) = self.run.get(self.next) else { break };
             if let Some(&ahead) = self.run.get(self.next + LOOK_AHEAD) {
-                self.inner.log.prefetch(ahead);
+                store.log.prefetch(ahead);
             }
-            let record = self.inner.log.read(position)?;
-            if !record.key.starts_with(&self.prefix) {
+            let record = store.log.read(position)?;
+            if self.options.is_beyond(record.key) {
                 self.ended = true;
-                self.run.clear();
-                self.next = 0;
-                return Ok(None);
-            }
-            let visible = self.inner.visible_version(position, record)?.map(|(position, _)| position);
-            self.next += 1;
-            if let (Some(visible), Some(place)) = (visible, self.run.get_mut(self.next - 1)) {
-                *place = visible;
+                self.run.truncate(self.next);
                 break;
             }
+            if let Some(kept) = view.replaced()? {
+                let order = self.options.compare(kept.key, record.key);
+                if order.is_eq() {
+                    // Whatever the index has of this key: the snapshot sees what it keeps.
+                    self.next += 1;
+                    continue;
+                }
+                if self.kept && order.is_lt() {
+                    break;
+                }
+            }
+            self.next += 1;
+            if record.header.lsn <= view.lsn && !view.is_expired(&record) {
+                self.at = At::Record(position);
+                return Ok(true);
+            }
         }
-        let Some(&position) = self.run.get(self.next - 1) else { return Ok(None) };
-        let record = self.inner.log.peek(position)?;
-        Ok(Some(Record { key: record.key, value: record.value, value_type: record.value_type() }))
+        self.at = if self.kept { At::Kept } else { At::Nothing };
+        Ok(std::mem::take(&mut self.kept))
+    }
+
+    /// The record that [`Scan::advance`] went to.
+    pub(super) fn record(&self) -> Result<Record<'_>> {
+        let record = match self.at {
+            // Read a moment ago, when its checksum passed.
+            At::Record(position) => self.snapshot.store().log.peek(position)?,
+            At::Kept => self.snapshot.view().replaced()?.ok_or(MISSING)?,
+            At::Nothing => return Err(Error::Internal("a scan that stands at no record was read")),
+        };
+        let value = if self.options.keys_only { &[] } else { record.value };
+        Ok(Record { key: record.key, value, value_type: record.value_type() })
+    }
+
+    /// The expiry of the record that [`Scan::advance`] went to.
+    pub(super) fn expiry(&self) -> Result<Option<i64>> {
+        match self.at {
+            At::Record(position) => Ok(self.snapshot.store().log.peek(position)?.expiry),
+            At::Kept => Ok(self.snapshot.view().replaced()?.ok_or(MISSING)?.expiry),
+            At::Nothing => Ok(None),
+        }
     }
 
     /// Gets the next run of positions. The last one of a run is where the following run begins.
     fn fill(&mut self) -> Result<()> {
+        let store = self.snapshot.store();
         let last = match self.run.last() {
-            Some(&position) => Some(self.inner.log.peek(position)?.key),
+            Some(&position) => Some(store.log.peek(position)?.key),
             None => None,
         };
-        let start = last.map_or(Bound::Included(self.prefix.as_slice()), Bound::Excluded);
+        let start = last.map_or(self.start.as_ref().map(Vec::as_slice), Bound::Excluded);
         let limit = if last.is_none() { FIRST_RUN } else { RUN };
+        let direction = if self.options.backward { Direction::Backward } else { Direction::Forward };
+        let lsn = self.snapshot.lsn();
         let mut run = Vec::new();
-        let pin = self.inner.index.pin()?;
-        // The mark is looked at after the versions of a key: those it needs may be pruned while it moves.
-        let at = || self.inner.visibility.visible();
-        pin.range(start, Direction::Forward, at, limit, &mut run, &self.inner.log)?;
+        let pin = store.index.pin()?;
+        pin.range(start, direction, || lsn, limit, &mut run, &store.log)?;
         drop(pin);
         self.ended = run.len() < limit;
         self.run = run;
@@ -112,3 +312,5 @@ impl Scan {
         Ok(())
     }
 }
+
+const MISSING: Error = Error::Internal("a snapshot without the record it saw");

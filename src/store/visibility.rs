@@ -106,6 +106,27 @@ impl Visibility {
         visible
     }
 
+    /// The mark for a snapshot that is registered already, and the position that the commit replaces, if
+    /// any, which is between index and mark at that moment. That one commit may not have met the
+    /// registration; each later one meets it.
+    ///
+    /// Never waits: another try follows only where the writer has made a commit visible meanwhile.
+    pub(super) fn for_snapshot(&self) -> (Lsn, Option<Position>) {
+        loop {
+            let visible = self.visible();
+            let noted = self.marks.noted.load(Ordering::Acquire);
+            if noted <= visible {
+                // A note that is being written, 0, is written by a commit that will meet the registration.
+                return (visible, None);
+            }
+            let replaced = self.marks.replaced.load(Ordering::Relaxed);
+            fence(Ordering::Acquire);
+            if noted == self.marks.noted.load(Ordering::Relaxed) && visible == self.visible() {
+                return (visible, (replaced != NOTHING).then(|| Position::from_units(replaced)));
+            }
+        }
+    }
+
     /// Whether a commit that is in the index is not visible yet, so that the next one has to queue behind
     /// it. Under the append lock.
     #[inline]

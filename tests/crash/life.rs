@@ -84,7 +84,9 @@ impl Task {
         let Task { change: Change { key, value }, durability, .. } = self;
         let Some((number, value)) = value else { return store.delete(&key) };
         let value_type = ValueType::from_number(number).expect("a type");
-        store.put_with(&key, &value, WriteOptions { value_type, durability }).map(|()| true)
+        store
+            .put_with(&key, &value, WriteOptions { value_type, durability, ..WriteOptions::default() })
+            .map(|()| true)
     }
 }
 
@@ -344,7 +346,11 @@ impl Life {
         let value_type = ValueType::from_number(value_type).expect("a type");
         let waits = self.waits(durability);
         let done = self.commit(std::slice::from_ref(change), waits, |store| {
-            store.put_with(&change.key, &value, WriteOptions { value_type, durability })
+            store.put_with(
+                &change.key,
+                &value,
+                WriteOptions { value_type, durability, ..WriteOptions::default() },
+            )
         })?;
         let read = self.store().get(&change.key).map_err(Violation::live)?;
         if done && read.as_deref() != Some(&value[..]) {

@@ -105,3 +105,13 @@ fn the_whole_records_of_a_torn_batch_prove_nothing() {
     let ended = live(SyncMode::Always, vec![put("a", 30), batch, put("e", 30)]);
     assert!(survives(&ended, &Enumeration::default()) > 100);
 }
+
+/// A delete that failed with its sync stood in the index, seen by nobody; the same delete, which did not
+/// have to wait, then said that the key was gone, of a store that refuses writes and still showed it.
+#[test]
+fn a_delete_after_a_failed_one_is_refused_and_not_answered_with_what_nobody_sees() {
+    let delete = Step::Batch { changes: vec![(b"a".to_vec(), None)], durability: Durability::Wait };
+    let steps = vec![put("a", 30), Step::Sync, Step::FailSync, delete, Step::Delete { key: b"a".to_vec() }];
+    let ended = live(SyncMode::OnRequest, steps);
+    assert!(ended.trace.to_string().contains("failed"));
+}

@@ -185,11 +185,9 @@ fn numbers_out_of_order_or_at_the_end_of_their_range_end_the_log() {
 
 #[test]
 fn reserved_and_unknown_kinds_types_and_flags_are_never_taken_for_something_else() {
-    for kind in [DELETE_RANGE, SEGMENT_RETIRED] {
-        let mut segment = SegmentFile::first();
-        segment.push(&NewFrame { kind, ..put(2) });
-        assert!(matches!(open_segment(&segment), Err(Error::Unsupported(_))), "{kind}");
-    }
+    let mut segment = SegmentFile::first();
+    segment.push(&NewFrame { kind: SEGMENT_RETIRED, ..put(2) });
+    assert!(matches!(open_segment(&segment), Err(Error::Unsupported(_))));
     for kind in [0, 8, 9, 100, 255] {
         let mut segment = SegmentFile::first();
         segment.push(&NewFrame { kind, ..put(2) });
@@ -205,6 +203,32 @@ fn reserved_and_unknown_kinds_types_and_flags_are_never_taken_for_something_else
             None => assert_eq!(open_segment(&segment).unwrap(), Contents::new(), "flags {flags:#x}"),
         }
     }
+}
+
+/// Ends before the beginning, at it, of any size, and none.
+#[test]
+fn a_deleted_range_removes_what_lies_in_it_and_nothing_else() {
+    let cases: [(&[u8], &[u8], bool); 8] = [
+        (b"", b"", true),
+        (b"key", b"", true),
+        (b"key", b"key\0", true),
+        (b"kex", b"kez", true),
+        (b"", b"key", false),
+        (b"kez", b"", false),
+        (b"z", b"a", false),
+        (b"key", b"key", false),
+    ];
+    for (from, to, removed) in cases {
+        let mut segment = SegmentFile::first();
+        segment.push(&put(2));
+        segment.push(&NewFrame::new(DELETE_RANGE, 3, from, to));
+        let expected = if removed { Contents::new() } else { one_pair() };
+        assert_eq!(open_segment(&segment).unwrap(), expected, "{from:?} to {to:?}");
+    }
+    let mut segment = SegmentFile::first();
+    segment.push(&put(2));
+    segment.push(&NewFrame::new(DELETE_RANGE, 3, b"", &vec![0xff; 100_000]));
+    assert_eq!(open_segment(&segment).unwrap(), Contents::new());
 }
 
 #[test]

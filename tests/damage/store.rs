@@ -86,7 +86,7 @@ fn sample(close: bool) -> Sample {
         let mut batch = Batch::new();
         batch.put(b"batch 1", &[session]).unwrap();
         batch.delete(b"k\x05").unwrap();
-        batch.put_with_type(b"batch 2", &u64::from(session).to_le_bytes(), ValueType::U64).unwrap();
+        batch.put_with(b"batch 2", &u64::from(session).to_le_bytes(), ValueType::U64, None).unwrap();
         note(store.write(&batch, Durability::Default));
         // The last commit is a batch too: all of it goes, or nothing.
         let mut batch = Batch::new();

@@ -32,7 +32,7 @@ impl History {
         let before = self.newest_in_index(key);
         let (snapshots, held) = (&self.snapshots, &mut self.held);
         // A batch is visible after it is applied: what readers see is the state before.
-        let needed = |older: Lsn, newer: Lsn| snapshots.range(older..newer).next().is_some();
+        let needed = |older: &Version, newer: Lsn| snapshots.range(older.lsn..newer).next().is_some();
         let mut released = 0;
         self.writer.push_version(key, version, &self.records, needed, |_| released += 1).unwrap();
         self.last += 1;
@@ -56,7 +56,7 @@ impl History {
 
     fn prune(&mut self, key: &[u8]) {
         let snapshots = &self.snapshots;
-        let needed = |older: Lsn, newer: Lsn| snapshots.range(older..newer).next().is_some();
+        let needed = |older: &Version, newer: Lsn| snapshots.range(older.lsn..newer).next().is_some();
         let held = &mut self.held;
         self.writer.prune_versions(key, &self.records, needed, |_| *held -= 1).unwrap();
     }

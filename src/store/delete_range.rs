@@ -1,0 +1,143 @@
+//! Deleting a range: one record in the log, a deletion of each key in the index.
+//!
+//! A deletion in the index stands at a record that has its key. The range's own record has not, so it stands
+//! where the version stands that it deletes.
+//!
+//! Invariant 1: everything here happens under the append lock.
+//!
+//! Callers: the other modules of `store`.
+
+use std::ops::{Bound, RangeInclusive};
+
+use super::{Inner, Writer};
+use crate::error::{Error, Result};
+use crate::index::{Newest, Room, Version, Writer as IndexWriter};
+use crate::log::Log;
+use crate::log::format::{Kind, NewRecord};
+use crate::types::Lsn;
+
+/// Keys that are looked at under one pin.
+const RUN: usize = 256;
+
+/// Whether `key` lies before the end `to` of a range; an empty one is no end.
+pub(super) fn is_before_end(key: &[u8], to: &[u8]) -> bool {
+    to.is_empty() || key < to
+}
+
+impl Inner {
+    /// Calls `each` with every key that the index has from `from` on and before `to`, also one whose newest
+    /// version is a deletion. `each` may change that key.
+    fn for_each_in_range(
+        &self,
+        writer: &mut Writer,
+        from: &[u8],
+        to: &[u8],
+        mut each: impl FnMut(&mut Writer, &[u8], Newest) -> Result<()>,
+    ) -> Result<()> {
+        let mut start = Bound::Included(from);
+        let mut run = Vec::new();
+        loop {
+            run.clear();
+            self.index.pin()?.newest_of_range(start, RUN, &mut run, &self.log)?;
+            for newest in &run {
+                let key = self.log.peek(newest.position)?.key;
+                if !is_before_end(key, to) {
+                    return Ok(());
+                }
+                each(writer, key, *newest)?;
+                start = Bound::Excluded(key);
+            }
+            if run.len() < RUN {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How many keys there are from `from` on and before `to`, whoever can see them, and what a deletion of
+    /// each takes in the index.
+    fn measure_range(&self, writer: &mut Writer, from: &[u8], to: &[u8]) -> Result<(u64, Room)> {
+        let (mut count, mut room) = (0, Room::default());
+        self.for_each_in_range(writer, from, to, |_, _, newest| {
+            room.add(newest.versions + 1);
+            let expired = || self.log.peek(newest.position).map(|record| self.is_expired(&record));
+            count += u64::from(!newest.deleted && !expired()?);
+            Ok(())
+        })?;
+        Ok((count, room))
+    }
+
+    /// How many keys a deletion of the range would remove.
+    pub(super) fn count_range(&self, writer: &mut Writer, from: &[u8], to: &[u8]) -> Result<u64> {
+        Ok(self.measure_range(writer, from, to)?.0)
+    }
+
+    /// Sees to it that the index can take `records`, some of which delete ranges, without asking for memory.
+    pub(super) fn reserve_ranges(&self, writer: &mut Writer, records: &[NewRecord<'_>]) -> Result<()> {
+        let mut all = Room::default();
+        for record in records {
+            if record.kind == Kind::DeleteRange {
+                all.join(&self.measure_range(writer, record.key, record.value)?.1);
+            } else {
+                // One version for the change, and one for a range behind it that deletes what it put.
+                all.add_change();
+                all.add_change();
+            }
+        }
+        writer.index.reserve_room(&all)
+    }
+
+    /// Deletes, at `lsn`, every key from `from` on and before `to` in the index, beside the versions that
+    /// readers still see.
+    pub(super) fn delete_range_beside(
+        &self,
+        writer: &mut Writer,
+        from: &[u8],
+        to: &[u8],
+        lsn: Lsn,
+    ) -> Result<()> {
+        self.for_each_in_range(writer, from, to, |writer, key, newest| {
+            if newest.deleted {
+                return Ok(());
+            }
+            self.push_beside(writer, key, Version { lsn, position: newest.position, deleted: true })
+        })
+    }
+
+    /// Prunes every key from `from` on and before `to`, after a commit with these LSNs deleted it.
+    pub(super) fn prune_range(
+        &self,
+        writer: &mut Writer,
+        from: &[u8],
+        to: &[u8],
+        lsns: RangeInclusive<Lsn>,
+    ) -> Result<()> {
+        self.for_each_in_range(writer, from, to, |writer, key, newest| {
+            if newest.versions > 1 || newest.deleted { self.prune_key(writer, key, &lsns) } else { Ok(()) }
+        })
+    }
+}
+
+/// Takes every key from `from` on and before `to` out of an index that nobody reads yet: for the replay.
+pub(super) fn remove_range(
+    index: &crate::index::Index,
+    writer: &mut IndexWriter,
+    log: &Log,
+    from: &[u8],
+    to: &[u8],
+) -> Result<()> {
+    let mut run = Vec::new();
+    loop {
+        run.clear();
+        index.pin()?.newest_of_range(Bound::Included(from), RUN, &mut run, log)?;
+        for newest in &run {
+            let key = log.peek(newest.position)?.key;
+            if !is_before_end(key, to) {
+                return Ok(());
+            }
+            writer.remove(key, log)?.ok_or(Error::Internal("a key that the replay met is not there"))?;
+        }
+        if run.len() < RUN {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Older versions that only snapshots see: which ones there are, and how they go when their snapshot does.
+//!
+//! Each version that a commit replaces and a snapshot needs is noted here under that snapshot, once. When
+//! the snapshot has ended, the note is looked at again: another snapshot may need the version and takes the
+//! note over, else the version is taken out of the index. So the work is bounded by versions times snapshots
+//! that saw them, and keys that nobody writes again are tidied too.
+//!
+//! Invariants:
+//! 1. Under the append lock. A note is made for each version that stays in the index for a snapshot.
+//! 2. A note leads to its key by the position of the version itself, which stays in the index, and so in the
+//!    log, as long as a snapshot needs it.
+//!
+//! Callers: the other modules of `store`.
+
+use std::collections::BTreeMap;
+
+use super::snapshots::{Snapshots, UNDECIDED};
+use super::{Inner, Writer};
+use crate::error::Result;
+use crate::index::Version;
+use crate::sync::{MutexGuard, Ordering, lock};
+use crate::types::{Lsn, Position};
+
+/// Notes that are looked at under one hold of the append lock: some 50 microseconds.
+const SLICE: usize = 128;
+/// Notes that a commit looks at, where nobody else does.
+const SLICE_OF_A_COMMIT: usize = 8;
+
+/// The notes. See the module.
+#[derive(Debug, Default)]
+pub(super) struct Retained {
+    by_snapshot: BTreeMap<Lsn, Vec<Note>>,
+    versions: u64,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Note {
+    position: Position,
+    older: Lsn,
+    newer: Lsn,
+    bytes: u64,
+}
+
+impl Retained {
+    /// Versions, and bytes of their records.
+    pub(super) fn figures(&self) -> (u64, u64) {
+        (self.versions, self.bytes)
+    }
+
+    /// Notes that the snapshot at `lsn` needs `version`, whose record takes `bytes` and which the one at
+    /// `newer` replaced.
+    fn add(&mut self, snapshots: &Snapshots, lsn: Lsn, note: Note) {
+        let notes = self.by_snapshot.entry(lsn).or_default();
+        // Without memory for it the version stays until its key is written again.
+        if notes.try_reserve(1).is_ok() {
+            notes.push(note);
+            self.versions += 1;
+            self.bytes += note.bytes;
+            snapshots.set_retained(self.versions);
+        }
+    }
+
+    /// Takes a note of a snapshot that has ended.
+    fn take(&mut self, snapshots: &Snapshots) -> Option<Note> {
+        let ended = |lsn: &&Lsn| **lsn == UNDECIDED || !snapshots.has(**lsn);
+        let lsn = *self.by_snapshot.keys().find(ended)?;
+        let notes = self.by_snapshot.get_mut(&lsn)?;
+        let note = notes.pop();
+        if notes.is_empty() {
+            self.by_snapshot.remove(&lsn);
+        }
+        let note = note?;
+        self.versions -= 1;
+        self.bytes -= note.bytes;
+        snapshots.set_retained(self.versions);
+        Some(note)
+    }
+}
+
+impl Inner {
+    /// Whether a snapshot needs `older`, which the version at `newer` replaced. With `notes`, which the commit
+    /// that replaced it passes, it is noted.
+    pub(super) fn retain(&self, older: &Version, newer: Lsn, notes: Option<&mut Retained>) -> bool {
+        let Some(lsn) = self.snapshots.needing(older.lsn, newer) else { return false };
+        if let Some(notes) = notes {
+            let size = |position| self.log.peek(position).map(|record| record.header.padded_length());
+            let bytes = if older.deleted { 0 } else { size(older.position).unwrap_or(0) };
+            let note = Note { position: older.position, older: older.lsn, newer, bytes };
+            notes.add(&self.snapshots, lsn, note);
+        }
+        true
+    }
+
+    /// A snapshot has ended. Never waits: what it needed alone is taken out of the index by the background
+    /// thread, or here if the append lock is free, or by the commits that follow.
+    pub(super) fn snapshot_ended(self: &std::sync::Arc<Self>) {
+        if self.snapshots.retained() == 0 || self.check().is_err() {
+            return;
+        }
+        self.snapshots.set_unsettled(true);
+        if self.options.maintenance && self.maintenance.wake(self).is_ok() {
+            return;
+        }
+        while let Ok(mut writer) = self.writer.try_lock() {
+            if !self.settle(&mut writer, SLICE).unwrap_or(false) {
+                break;
+            }
+        }
+    }
+
+    /// Looks at what snapshots that have ended left, with the append lock free in between.
+    pub(super) fn settle_all(&self) {
+        while self.snapshots.unsettled() {
+            let Ok(mut writer) = lock(&self.writer) else { return };
+            if !self.settle(&mut writer, SLICE).unwrap_or(false) {
+                return;
+            }
+        }
+    }
+
+    /// As [`Inner::settle_all`], as much as a commit may take upon itself.
+    #[inline]
+    pub(super) fn settle_some(&self, writer: &mut MutexGuard<'_, Writer>) {
+        if self.snapshots.unsettled() && !self.options.maintenance {
+            // What cannot be pruned now stays in the index; the commit is not concerned.
+            let _ = self.settle(writer, SLICE_OF_A_COMMIT);
+        }
+    }
+
+    /// Looks at up to `limit` notes of snapshots that have ended. False: there is none left.
+    fn settle(&self, writer: &mut MutexGuard<'_, Writer>, limit: usize) -> Result<bool> {
+        // Cleared before the look: a snapshot that ends meanwhile sets it again.
+        self.snapshots.set_unsettled(false);
+        let Writer { index, retained, .. } = &mut **writer;
+        for _ in 0..limit {
+            let Some(note) = retained.take(&self.snapshots) else { return Ok(false) };
+            // The fence orders the look at the mark before the look at the snapshots.
+            let visible = self.visibility.visible();
+            let _ = self.snapshots.are_none();
+            if let Some(lsn) = self.snapshots.needing(note.older, note.newer) {
+                retained.add(&self.snapshots, lsn, note);
+                if lsn == UNDECIDED {
+                    break;
+                }
+                continue;
+            }
+            let key = self.log.peek(note.position)?.key;
+            index.prune_versions(
+                key,
+                &self.log,
+                |older, newer| newer > visible || self.retain(older, newer, None),
+                |_| {},
+            )?;
+        }
+        self.snapshots.set_unsettled(true);
+        Ok(true)
+    }
+}
+
+impl Snapshots {
+    fn set_retained(&self, versions: u64) {
+        self.kept.versions.store(versions, Ordering::Relaxed);
+    }
+
+    fn retained(&self) -> u64 {
+        self.kept.versions.load(Ordering::Relaxed)
+    }
+
+    fn set_unsettled(&self, unsettled: bool) {
+        self.kept.unsettled.store(unsettled, Ordering::Release);
+    }
+
+    #[inline]
+    fn unsettled(&self) -> bool {
+        self.kept.unsettled.load(Ordering::Acquire)
+    }
+}

@@ -46,6 +46,14 @@ impl Value {
         Value { source: Source::Record(record) }
     }
 
+    /// When it expires, in milliseconds since 1970, where it does.
+    pub(super) fn expiry(&self) -> Option<i64> {
+        match &self.source {
+            Source::Record(record) => record.record().ok()?.expiry,
+            Source::Own(..) => None,
+        }
+    }
+
     /// The type it was written with.
     pub fn value_type(&self) -> ValueType {
         match &self.source {

@@ -13,6 +13,7 @@
 //! Callers: the other modules of `store`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::snapshots::{Snapshots, UNDECIDED};
 use super::{Inner, Writer};
@@ -57,7 +58,10 @@ impl Retained {
             notes.push(note);
             self.versions += 1;
             self.bytes += note.bytes;
-            snapshots.set_retained(self.versions);
+            if lsn == UNDECIDED || !snapshots.mark_retaining(lsn) {
+                // No end of a snapshot will ask for a look at it.
+                snapshots.set_unsettled(true);
+            }
         }
     }
 
@@ -73,7 +77,6 @@ impl Retained {
         let note = note?;
         self.versions -= 1;
         self.bytes -= note.bytes;
-        snapshots.set_retained(self.versions);
         Some(note)
     }
 }
@@ -92,10 +95,10 @@ impl Inner {
         true
     }
 
-    /// A snapshot has ended. Never waits: what it needed alone is taken out of the index by the background
-    /// thread, or here if the append lock is free, or by the commits that follow.
-    pub(super) fn snapshot_ended(self: &std::sync::Arc<Self>) {
-        if self.snapshots.retained() == 0 || self.check().is_err() {
+    /// A snapshot has ended for which versions were kept. Never waits: what it needed alone is taken out of the
+    /// index by the background thread, or here if the append lock is free, or by the commits that follow.
+    pub(super) fn settle_soon(self: &Arc<Self>) {
+        if self.check().is_err() {
             return;
         }
         self.snapshots.set_unsettled(true);
@@ -141,7 +144,8 @@ impl Inner {
             if let Some(lsn) = self.snapshots.needing(note.older, note.newer) {
                 retained.add(&self.snapshots, lsn, note);
                 if lsn == UNDECIDED {
-                    break;
+                    // It is about to read the mark; the next look will know.
+                    return Ok(false);
                 }
                 continue;
             }
@@ -159,20 +163,12 @@ impl Inner {
 }
 
 impl Snapshots {
-    fn set_retained(&self, versions: u64) {
-        self.kept.versions.store(versions, Ordering::Relaxed);
-    }
-
-    fn retained(&self) -> u64 {
-        self.kept.versions.load(Ordering::Relaxed)
-    }
-
     fn set_unsettled(&self, unsettled: bool) {
-        self.kept.unsettled.store(unsettled, Ordering::Release);
+        self.unsettled.store(unsettled, Ordering::Release);
     }
 
     #[inline]
-    fn unsettled(&self) -> bool {
-        self.kept.unsettled.load(Ordering::Acquire)
+    pub(super) fn unsettled(&self) -> bool {
+        self.unsettled.load(Ordering::Acquire)
     }
 }

@@ -74,8 +74,9 @@ struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.store.snapshots.release(&self.ticket);
-        self.store.snapshot_ended();
+        if self.store.snapshots.release(&self.ticket) {
+            self.store.settle_soon();
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use super::snapshot::Snapshot;
 use super::write::check_sizes;
 use super::{Durability, Store, WriteOptions};
 use crate::error::{Error, Result};
-use crate::log::format::{Kind, NewRecord};
+use crate::log::format::{Kind, NewRecord, Record};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::types::{Lsn, ValueType};
 
@@ -90,8 +90,10 @@ impl Transaction {
         if let Some(own) = state.writes.get(key) {
             return Ok(own.value(state.snapshot()?));
         }
-        state.note_read(key)?;
-        state.snapshot()?.get(key)
+        let value = state.snapshot()?.get(key)?;
+        state.reads.add_key(key)?;
+        state.reads.add_expiry(value.as_ref().and_then(Value::expiry));
+        Ok(value)
     }
 
     /// As [`Transaction::get`], without a copy: calls `look` with the value where it lies. `look` must not
@@ -102,8 +104,11 @@ impl Transaction {
         if let Some(own) = state.writes.get(key) {
             return Ok(own.value(state.snapshot()?).map(|value| look(value.value_type(), &value)));
         }
-        state.note_read(key)?;
-        state.snapshot()?.read(key, look)
+        state.reads.add_key(key)?;
+        let look = |record: &Record<'_>| (record.expiry, look(record.value_type(), record.value));
+        let Some((expiry, answer)) = state.snapshot()?.read_record(key, look)? else { return Ok(None) };
+        state.reads.add_expiry(expiry);
+        Ok(Some(answer))
     }
 
     /// Whether `key` has a value.
@@ -244,14 +249,6 @@ impl Shared {
 impl State {
     fn snapshot(&self) -> Result<&Snapshot> {
         self.snapshot.as_ref().ok_or_else(ended)
-    }
-
-    /// Remembers that the snapshot was asked for `key`.
-    fn note_read(&mut self, key: &[u8]) -> Result<()> {
-        let expiry = self.snapshot()?.read_record(key, |record| record.expiry)?.flatten();
-        self.reads.add_key(key)?;
-        self.reads.add_expiry(expiry);
-        Ok(())
     }
 
     fn write(&mut self, key: &[u8], own: Own) -> Result<()> {

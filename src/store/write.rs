@@ -300,8 +300,8 @@ impl Inner {
 
     /// Waits for the device where the commit does, and for being visible where it does not.
     fn acknowledge(self: &Arc<Self>, commit: &Commit, records: &[NewRecord<'_>]) -> Result<()> {
-        if self.log.wants_preparation() {
-            // Without the thread the put that needs a new segment makes it.
+        if self.log.wants_preparation() || self.snapshots.unsettled() {
+            // Without the thread the put that needs a new segment makes it, and commits settle a few each.
             let _ = self.maintenance.wake(self);
         }
         if !commit.beside {

@@ -36,6 +36,8 @@ mod retained;
 mod scan;
 mod snapshot;
 mod snapshots;
+#[cfg(all(test, any(loom, shuttle)))]
+mod tests;
 mod transaction;
 mod update;
 mod visibility;

@@ -35,12 +35,13 @@ pub(super) struct Retained {
     bytes: u64,
 }
 
+/// A version at `older` that the one at `newer` replaced.
 #[derive(Clone, Copy, Debug)]
-struct Note {
-    position: Position,
-    older: Lsn,
-    newer: Lsn,
-    bytes: u64,
+pub(super) struct Note {
+    pub(super) position: Position,
+    pub(super) older: Lsn,
+    pub(super) newer: Lsn,
+    pub(super) bytes: u64,
 }
 
 impl Retained {
@@ -51,7 +52,7 @@ impl Retained {
 
     /// Notes that the snapshot at `lsn` needs `version`, whose record takes `bytes` and which the one at
     /// `newer` replaced.
-    fn add(&mut self, snapshots: &Snapshots, lsn: Lsn, note: Note) {
+    pub(super) fn add(&mut self, snapshots: &Snapshots, lsn: Lsn, note: Note) {
         let notes = self.by_snapshot.entry(lsn).or_default();
         // Without memory for it the version stays until its key is written again.
         if notes.try_reserve(1).is_ok() {
@@ -60,13 +61,13 @@ impl Retained {
             self.bytes += note.bytes;
             if lsn == UNDECIDED || !snapshots.mark_retaining(lsn) {
                 // No end of a snapshot will ask for a look at it.
-                snapshots.set_unsettled(true);
+                snapshots.set_unsettled();
             }
         }
     }
 
     /// Takes a note of a snapshot that has ended.
-    fn take(&mut self, snapshots: &Snapshots) -> Option<Note> {
+    pub(super) fn take(&mut self, snapshots: &Snapshots) -> Option<Note> {
         let ended = |lsn: &&Lsn| **lsn == UNDECIDED || !snapshots.has(**lsn);
         let lsn = *self.by_snapshot.keys().find(ended)?;
         let notes = self.by_snapshot.get_mut(&lsn)?;
@@ -101,7 +102,7 @@ impl Inner {
         if self.check().is_err() {
             return;
         }
-        self.snapshots.set_unsettled(true);
+        self.snapshots.set_unsettled();
         if self.options.maintenance && self.maintenance.wake(self).is_ok() {
             return;
         }
@@ -133,8 +134,7 @@ impl Inner {
 
     /// Looks at up to `limit` notes of snapshots that have ended. False: there is none left.
     fn settle(&self, writer: &mut MutexGuard<'_, Writer>, limit: usize) -> Result<bool> {
-        // Cleared before the look: a snapshot that ends meanwhile sets it again.
-        self.snapshots.set_unsettled(false);
+        self.snapshots.begin_to_settle();
         let Writer { index, retained, .. } = &mut **writer;
         for _ in 0..limit {
             let Some(note) = retained.take(&self.snapshots) else { return Ok(false) };
@@ -157,14 +157,20 @@ impl Inner {
                 |_| {},
             )?;
         }
-        self.snapshots.set_unsettled(true);
+        self.snapshots.set_unsettled();
         Ok(true)
     }
 }
 
 impl Snapshots {
-    fn set_unsettled(&self, unsettled: bool) {
-        self.unsettled.store(unsettled, Ordering::Release);
+    /// Before a look at what is kept: a snapshot that ends meanwhile says so again.
+    pub(super) fn begin_to_settle(&self) {
+        self.unsettled.store(false, Ordering::Release);
+    }
+
+    /// Something may be kept for nobody.
+    pub(super) fn set_unsettled(&self) {
+        self.unsettled.store(true, Ordering::Release);
     }
 
     #[inline]

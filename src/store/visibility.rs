@@ -115,14 +115,16 @@ impl Visibility {
         loop {
             let visible = self.visible();
             let noted = self.marks.noted.load(Ordering::Acquire);
-            if noted <= visible {
-                // A note that is being written, 0, is written by a commit that will meet the registration.
+            if noted != 0 && noted <= visible {
                 return (visible, None);
             }
             let replaced = self.marks.replaced.load(Ordering::Relaxed);
             fence(Ordering::Acquire);
+            // A note that is being written, 0, is written by a commit that will meet the registration. But the
+            // one before it may not have met it, and have become visible since the mark was read.
             if noted == self.marks.noted.load(Ordering::Relaxed) && visible == self.visible() {
-                return (visible, (replaced != NOTHING).then(|| Position::from_units(replaced)));
+                let replaces = noted != 0 && replaced != NOTHING;
+                return (visible, replaces.then(|| Position::from_units(replaced)));
             }
         }
     }
@@ -148,7 +150,8 @@ impl Visibility {
     /// visible. Under the append lock.
     #[inline]
     pub(super) fn note(&self, lsn: Lsn, replaced: Option<Position>) {
-        self.marks.noted.store(0, Ordering::Relaxed);
+        // Who reads the 0 sees that the commit of the note before is visible.
+        self.marks.noted.store(0, Ordering::Release);
         fence(Ordering::Release);
         self.marks.replaced.store(replaced.map_or(NOTHING, Position::to_units), Ordering::Relaxed);
         self.marks.noted.store(lsn, Ordering::Release);

@@ -89,14 +89,15 @@ impl Visibility {
         let noted = self.marks.noted.load(Ordering::Acquire);
         let replaced = self.marks.replaced.load(Ordering::Relaxed);
         fence(Ordering::Acquire);
-        if noted == lsn && self.marks.noted.load(Ordering::Relaxed) == lsn {
+        if noted == lsn && self.marks.noted.load(Ordering::Acquire) == lsn {
             return if replaced == NOTHING {
                 Seen::NotYet
             } else {
                 Seen::Replaces(Position::from_units(replaced))
             };
         }
-        // The note is written over only after its commit has become visible.
+        // The note is written over only after its commit has become visible: who has read what is there now
+        // sees that.
         if lsn <= self.refresh() { Seen::Visible } else { Seen::NotYet }
     }
 

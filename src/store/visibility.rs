@@ -78,7 +78,7 @@ impl Visibility {
     /// What to make of the record of operation `lsn` that the index gave as a key's only version.
     #[inline]
     pub(super) fn of_only_version(&self, lsn: Lsn) -> Seen {
-        if lsn <= self.seen.load(Ordering::Relaxed) { Seen::Visible } else { self.look(lsn) }
+        if lsn <= self.seen.load(Ordering::Acquire) { Seen::Visible } else { self.look(lsn) }
     }
 
     #[cold]
@@ -103,7 +103,8 @@ impl Visibility {
 
     fn refresh(&self) -> Lsn {
         let visible = self.visible();
-        self.seen.store(visible, Ordering::Relaxed);
+        // With all that the mark brings: who is told by this looks at other keys next.
+        self.seen.store(visible, Ordering::Release);
         visible
     }
 

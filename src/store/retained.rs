@@ -163,14 +163,15 @@ impl Inner {
 }
 
 impl Snapshots {
-    /// Before a look at what is kept: a snapshot that ends meanwhile says so again.
+    /// Before a look at what is kept. A snapshot that has said that it has ended is seen to have; one that ends
+    /// from now on says so again. A plain store could come after the look, and take back what was said.
     pub(super) fn begin_to_settle(&self) {
-        self.unsettled.store(false, Ordering::Release);
+        self.unsettled.swap(false, Ordering::AcqRel);
     }
 
-    /// Something may be kept for nobody.
+    /// Something may be kept for nobody. Exchanged here too, so that there is one order of both.
     pub(super) fn set_unsettled(&self) {
-        self.unsettled.store(true, Ordering::Release);
+        self.unsettled.swap(true, Ordering::Release);
     }
 
     #[inline]

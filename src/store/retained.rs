@@ -59,7 +59,7 @@ impl Retained {
             notes.push(note);
             self.versions += 1;
             self.bytes += note.bytes;
-            if lsn == UNDECIDED || !snapshots.mark_retaining(lsn) {
+            if !snapshots.mark_retaining(note.older, note.newer) {
                 // No end of a snapshot will ask for a look at it.
                 snapshots.set_unsettled();
             }

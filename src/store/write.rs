@@ -319,6 +319,11 @@ impl Inner {
         }
         if let Ok(mut writer) = lock(&self.writer) {
             self.prune(&mut writer, commit, records);
+            self.settle_some(&mut writer);
+        }
+        if self.snapshots.unsettled() {
+            // A snapshot has ended while something was noted for it.
+            let _ = self.maintenance.wake(self);
         }
         Ok(())
     }

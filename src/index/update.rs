@@ -121,7 +121,8 @@ impl Writer {
     }
 
     /// Says that the record of `key` at `old`, its only version or one of many, has moved to `new`.
-    /// False, and nothing is changed, where the index does not lead to `old` any more.
+    /// False, and nothing is changed, where the index does not lead to `old` any more. The deletion of a range
+    /// stands at the record that it deletes, so more than one version may stand at `old`: all of them move.
     pub fn replace_position(&mut self, key: &[u8], old: Position, new: Position) -> bool {
         let fingerprint = Fingerprint::of(key);
         let Some((slot, found, _)) = self.tree.candidate(key, fingerprint) else { return false };
@@ -133,13 +134,14 @@ impl Writer {
             }
             Target::Versions(line) => {
                 let mut versions = Versions::new(&self.tree.arena, line);
+                let mut moved = false;
                 while let Some((version, word)) = versions.next_with_word() {
                     if version.position == old {
                         word.store(Version { position: new, ..version }.to_word(), Ordering::Release);
-                        return true;
+                        moved = true;
                     }
                 }
-                false
+                moved
             }
             _ => false,
         }

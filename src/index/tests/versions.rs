@@ -196,3 +196,19 @@ fn a_record_that_moved_is_found_at_its_new_place_and_only_then() {
     let Found::Many(versions) = pin.find(b"many") else { panic!("one version") };
     assert_eq!(versions.filter(|version| version.deleted).count(), 1);
 }
+
+/// The deletion of a range stands where the version stands that it deletes: both lead to the new place.
+#[test]
+fn a_record_that_moved_is_left_by_every_version_that_stands_there() {
+    let (index, mut writer) = Index::new().unwrap();
+    let mut records = Records::default();
+    let (old, moved) = (records.append(b"k"), records.append(b"k"));
+    writer.insert(b"k", old, &records).unwrap();
+    let deletion = Version { lsn: 9, position: old, deleted: true };
+    writer.push_version(b"k", deletion, &records, |_, _| true, |_| ()).unwrap();
+    assert!(writer.replace_position(b"k", old, moved));
+    let pin = index.pin().unwrap();
+    let Found::Many(versions) = pin.find(b"k") else { panic!("one version") };
+    assert!(versions.clone().all(|version| version.position == moved), "{versions:?}");
+    assert_eq!(versions.count(), 2);
+}

@@ -161,14 +161,30 @@ impl Inner {
         }
     }
 
-    /// Waits until what an answer rests on, all up to `since`, is as durable as the answer has to be: it must
-    /// not be taken back by a power loss either.
+    /// Waits until what an answer rests on, all up to `since`, is as durable as the answer has to be, for it must
+    /// not be taken back by a power loss either, and until readers see it.
     pub(super) fn wait_answer(&self, durability: Durability, since: Lsn) -> Result<()> {
-        if self.waits(durability) && !planted(Bug::AnswerEarly) {
-            self.log.wait_durable(since)
-        } else {
-            Ok(())
+        if planted(Bug::AnswerEarly) {
+            return Ok(());
         }
+        // The log may have got records of its own behind the last change.
+        let since = since.min(self.visibility.applied());
+        if self.waits(durability) {
+            self.log.wait_durable(since)?;
+        }
+        self.wait_visible(since)
+    }
+
+    /// Waits until readers see everything up to `lsn`, which is in the index.
+    fn wait_visible(&self, lsn: Lsn) -> Result<()> {
+        self.visibility.advance(self.log.durable_lsn());
+        // A later commit may have begun to wait meanwhile, and then the mark stops at what is durable,
+        // which need not reach this one: so once more, for that later one.
+        while self.visibility.visible() < lsn && !planted(Bug::AcknowledgeEarly) {
+            self.log.wait_durable(self.visibility.waiting())?;
+            self.visibility.advance(self.log.durable_lsn());
+        }
+        Ok(())
     }
 
     /// Commits `records`, of which there is at least one, as one frame, releases the append lock, and waits as
@@ -310,13 +326,7 @@ impl Inner {
         if commit.waits && !planted(Bug::AcknowledgeEarly) {
             self.log.wait_durable(commit.last_lsn)?;
         }
-        self.visibility.advance(self.log.durable_lsn());
-        // A later commit may have begun to wait meanwhile, and then the mark stops at what is durable,
-        // which need not reach this one: so once more, for that later one.
-        while self.visibility.visible() < commit.last_lsn && !planted(Bug::AcknowledgeEarly) {
-            self.log.wait_durable(self.visibility.waiting())?;
-            self.visibility.advance(self.log.durable_lsn());
-        }
+        self.wait_visible(commit.last_lsn)?;
         if let Ok(mut writer) = lock(&self.writer) {
             self.prune(&mut writer, commit, records);
             self.settle_some(&mut writer);

@@ -9,7 +9,7 @@
 
 CARGO ?= cargo
 
-TORTURE ?= images kills cuts faults planted
+TORTURE ?= images kills cuts faults planted schedules
 # Different crash images on the simulated disk, and how many processes share them.
 TORTURE_IMAGES ?= 10000000
 TORTURE_JOBS ?= $(shell nproc 2>/dev/null || echo 1)
@@ -17,6 +17,8 @@ TORTURE_JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 TORTURE_KILLS ?= 20000
 # Power cuts of a loop-mounted ext4; skipped, with the reason, where that takes more than the user may do.
 TORTURE_CUTS ?= 1000
+# Schedules of each scenario in which threads use the store.
+TORTURE_SCHEDULES ?= 1000000
 # Where the random campaigns begin. Empty: the suites choose, and print it.
 TORTURE_SEED ?= $(TSTORE_TORTURE_SEED)
 # One file of output for each campaign.
@@ -28,7 +30,7 @@ ifeq ($(TORTURE_SEED),)
 unexport TSTORE_TORTURE_SEED
 endif
 
-.PHONY: torture torture-images torture-kills torture-cuts torture-faults torture-planted
+.PHONY: torture torture-images torture-kills torture-cuts torture-faults torture-planted torture-schedules
 
 torture:
 	@mkdir -p $(TORTURE_LOGS); failed=; \
@@ -38,7 +40,7 @@ torture:
 	    if $(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) torture-$$campaign > $$log 2>&1; then outcome=passed; \
 	    else outcome=FAILED; failed="$$failed $$campaign"; fi; \
 	    echo "torture: $$campaign $$outcome after $$(($$(date +%s) - start)) s"; \
-	    grep -E 'images per second|kills of|cuts:|SKIPPED|NOT FOUND|TSTORE_REPLAY=|panicked at|^test result' $$log | sed 's/^/    /'; \
+	    grep -E 'images per second|schedules per second|TSTORE_REPLAY_SCHEDULE|kills of|cuts:|SKIPPED|NOT FOUND|TSTORE_REPLAY=|panicked at|^test result' $$log | sed 's/^/    /'; \
 	done; \
 	test -z "$$failed" || { echo "torture: failed:$$failed" >&2; exit 1; }
 
@@ -65,3 +67,8 @@ torture-faults:
 
 torture-planted:
 	$(TORTURE_TEST) --features planted --test planted -- --nocapture
+
+# Its own build, the one that `make explore` uses.
+torture-schedules:
+	TSTORE_TORTURE_SCHEDULES=$(TORTURE_SCHEDULES) RUSTFLAGS="--cfg shuttle" $(CARGO) test --quiet --lib \
+	  --target-dir $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/shuttle -- --nocapture shuttle::

@@ -24,7 +24,7 @@ fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
         count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         model();
     });
-    println!("{orders:?} orders");
+    println!("{}: {orders:?} orders", std::thread::current().name().unwrap_or_default());
 }
 
 /// The records that a model writes: the LSN is the place in the list, from 1 on, and the position.
@@ -135,7 +135,8 @@ impl Store {
 
     /// As `Inner::find_at`.
     fn find_at(&self, key: &[u8], snapshot: &Registered) -> Option<Lsn> {
-        if let Some(replaced) = snapshot.replaced.filter(|position| self.log.key(Log::lsn(*position)) == key) {
+        if let Some(replaced) = snapshot.replaced.filter(|position| self.log.key(Log::lsn(*position)) == key)
+        {
             return Some(Log::lsn(replaced));
         }
         let pin = self.index.pin().unwrap();
@@ -247,13 +248,7 @@ fn a_snapshot_finds_its_version_whatever_is_put_in_place_of_it() {
 
 #[test]
 fn two_snapshots_find_their_versions_though_one_has_no_slot() {
-    beside(
-        2,
-        (ONE_KEY, 1),
-        2,
-        |store, writer| store.put(writer, 2),
-        |store| store.check_snapshot(&[b"a"]),
-    );
+    beside(2, (ONE_KEY, 1), 2, |store, writer| store.put(writer, 2), |store| store.check_snapshot(&[b"a"]));
 }
 
 /// A commit that waits for the device, then is visible and pruned.

@@ -3,6 +3,8 @@
 //!
 //! The table of snapshots has one slot here: the second snapshot is one of the overflow list.
 
+mod close;
+
 use std::sync::Arc;
 
 use crate::error::{Error, Result};

@@ -59,6 +59,10 @@ impl Inner {
         let (mut count, mut room) = (0, Room::default());
         self.for_each_in_range(writer, from, to, |_, _, newest| {
             room.add(newest.versions + 1);
+            if !self.snapshots.are_none() {
+                // What it deletes moves to where only snapshots look.
+                room.add_change();
+            }
             let expired = || self.log.peek(newest.position).map(|record| self.is_expired(&record));
             count += u64::from(!newest.deleted && !expired()?);
             Ok(())

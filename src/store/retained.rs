@@ -18,7 +18,7 @@ use std::sync::Arc;
 use super::snapshots::{Snapshots, UNDECIDED};
 use super::{Inner, Writer};
 use crate::error::Result;
-use crate::index::Version;
+use crate::index::{Need, Version};
 use crate::sync::{MutexGuard, Ordering, lock};
 use crate::types::{Lsn, Position};
 
@@ -82,17 +82,28 @@ impl Retained {
 }
 
 impl Inner {
-    /// Whether a snapshot needs `older`, which the version at `newer` replaced. With `notes`, which the commit
-    /// that replaced it passes, it is noted.
-    pub(super) fn retain(&self, older: &Version, newer: Lsn, notes: Option<&mut Retained>) -> bool {
-        let Some(lsn) = self.snapshots.needing(older.lsn, newer) else { return false };
+    /// Who needs `older`, which the version at `newer` replaced, when readers see everything up to `visible`. The
+    /// commit that replaced it passes the `notes`, once it is visible.
+    pub(super) fn need(
+        &self,
+        visible: Lsn,
+        older: &Version,
+        newer: Lsn,
+        notes: Option<&mut Retained>,
+    ) -> Need {
+        if newer > visible { Need::Readers } else { self.retain(older, newer, notes) }
+    }
+
+    /// Whether a snapshot needs `older`, which the version at `newer` replaced. With `notes` it is noted.
+    pub(super) fn retain(&self, older: &Version, newer: Lsn, notes: Option<&mut Retained>) -> Need {
+        let Some(lsn) = self.snapshots.needing(older.lsn, newer) else { return Need::Nobody };
         if let Some(notes) = notes {
             let size = |position| self.log.peek(position).map(|record| record.header.padded_length());
             let bytes = if older.deleted { 0 } else { size(older.position).unwrap_or(0) };
             let note = Note { position: older.position, older: older.lsn, newer, bytes };
             notes.add(&self.snapshots, lsn, note);
         }
-        true
+        Need::Snapshots
     }
 
     /// A snapshot has ended for which versions were kept. Never waits: what it needed alone is taken out of the
@@ -153,7 +164,7 @@ impl Inner {
             index.prune_versions(
                 key,
                 &self.log,
-                |older, newer| newer > visible || self.retain(older, newer, None),
+                |older, newer| self.need(visible, older, newer, None),
                 |_| {},
             )?;
         }

@@ -108,7 +108,7 @@ impl Snapshot {
         let Held { store, view, .. } = &*self.held;
         store.check()?;
         let pin = store.index.pin()?;
-        match store.find_at(pin.find(key), key, view)? {
+        match store.find_at(&pin, pin.find(key), key, view)? {
             Some((position, _)) => store.pinned(position, view).map(Some),
             None => Ok(None),
         }
@@ -154,7 +154,7 @@ impl Snapshot {
         let Held { store, view, .. } = &*self.held;
         store.check()?;
         let pin = store.index.pin()?;
-        Ok(store.find_at(pin.find(key), key, view)?.map(|(_, record)| look(&record)))
+        Ok(store.find_at(&pin, pin.find(key), key, view)?.map(|(_, record)| look(&record)))
     }
 
     pub(super) fn store(&self) -> &Arc<Open> {

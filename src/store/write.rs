@@ -203,7 +203,7 @@ impl Inner {
         if beside {
             self.put_beside(writer, record, lsn, appended.position)?;
         } else {
-            beside = !self.put_alone(writer, record.key, lsn, appended.position)?;
+            self.put_alone(writer, record.key, lsn, appended.position)?;
         }
         self.visibility.set_applied(lsn);
         self.visibility.advance(self.log.durable_lsn());
@@ -241,21 +241,19 @@ impl Inner {
         self.reserve_ranges(writer, records)
     }
 
-    /// Puts a change into the index that is visible at once, in place of what was there. False: there are
-    /// snapshots, and it stands beside the versions that they, and readers still, may see.
-    fn put_alone(&self, writer: &mut Writer, key: &[u8], lsn: Lsn, position: Position) -> Result<bool> {
+    /// Puts a change into the index that is visible at once, in place of what was there. What snapshots need
+    /// of that is kept.
+    fn put_alone(&self, writer: &mut Writer, key: &[u8], lsn: Lsn, position: Position) -> Result<()> {
+        let Writer { index, retained, .. } = writer;
         let version = Version { lsn, position, deleted: false };
-        let visible = self.visibility.visible();
-        let mut is_alone = false;
-        let alone = |replaced| {
+        let note = |replaced| {
             self.visibility.note(lsn, replaced);
-            is_alone = self.snapshots.are_none();
-            is_alone
+            !self.snapshots.are_none()
         };
-        let needed = |older: &Version, newer: Lsn| newer > visible || self.retain(older, newer, None);
-        let put = writer.index.put_newest(key, version, &self.log, alone, needed);
-        put.map_err(|error| self.index_failed(error))?;
-        Ok(is_alone)
+        let needed =
+            |older: &Version, newer: Lsn| self.retain(older, newer, (newer == lsn).then_some(&mut *retained));
+        let put = index.put_newest(key, version, &self.log, note, needed);
+        put.map_err(|error| self.index_failed(error))
     }
 
     /// Puts a change into the index beside the versions that readers still see.
@@ -279,7 +277,7 @@ impl Inner {
     /// Puts one version of a key into the index beside the versions that readers still see.
     pub(super) fn push_beside(&self, writer: &mut Writer, key: &[u8], version: Version) -> Result<()> {
         let visible = self.visible_for_pruning();
-        let needed = |older: &Version, newer: Lsn| newer > visible || self.retain(older, newer, None);
+        let needed = |older: &Version, newer: Lsn| self.need(visible, older, newer, None);
         writer.index.push_version(key, version, &self.log, needed, |_| {})
     }
 
@@ -345,7 +343,7 @@ impl Inner {
         let Writer { index, retained, .. } = writer;
         let visible = self.visible_for_pruning();
         let needed = |older: &Version, newer: Lsn| {
-            newer > visible || self.retain(older, newer, lsns.contains(&newer).then_some(&mut *retained))
+            self.need(visible, older, newer, lsns.contains(&newer).then_some(&mut *retained))
         };
         index.prune_versions(key, &self.log, needed, |_| {})
     }

@@ -212,10 +212,24 @@ impl Place<'_, '_> {
         memory: &mut Memory,
         newest: Version,
         keys: &impl KeySource,
-        needed: impl FnMut(&Version, Lsn) -> Need,
+        mut needed: impl FnMut(&Version, Lsn) -> Need,
     ) -> Result<()> {
+        let mut only = None;
+        if let Target::Leaf(position) = self.found.target() {
+            let version = Version { lsn: keys.lsn_at(position)?, position, deleted: false };
+            if needed(&version, newest.lsn) == Need::Nobody {
+                // What is kept already is not concerned.
+                return Ok(());
+            }
+            only = Some(version);
+        }
         let mut scratch = std::mem::take(&mut memory.scratch);
         let Scratch { before, after } = &mut scratch;
+        let needed = |version: &Version, newer: Lsn| match only {
+            // The one was asked about, and those behind it are kept until they are looked at.
+            Some(_) => Need::Snapshots,
+            None => needed(version, newer),
+        };
         let kept = self
             .versions(tree, keys, before)
             .and_then(|beside| Ok((beside, kept_of(Some(newest), before, needed, after)?)))

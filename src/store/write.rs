@@ -92,15 +92,16 @@ impl Store {
         check_sizes(to, &[])?;
         let mut writer = self.inner.lock_writer()?;
         self.inner.log.check_writable()?;
-        let found = self.inner.count_range(&mut writer, from, to)?;
+        let (found, room) = self.inner.measure_range(&mut writer, from, to)?;
         if found == 0 {
             let since = writer.log.last_lsn();
             drop(writer);
             self.inner.wait_answer(Durability::Default, since)?;
             return Ok(0);
         }
+        writer.index.reserve_room(&room)?;
         let record = NewRecord::new(Kind::DeleteRange, from, to);
-        self.inner.commit_and_wait(writer, &[record], Durability::Default)?;
+        self.inner.commit_reserved(writer, &[record], Durability::Default)?;
         Ok(found)
     }
 
@@ -134,6 +135,9 @@ pub(super) enum Change<'a> {
     /// Removes it.
     Delete,
 }
+
+/// Keys that are pruned under one hold of the append lock.
+const KEYS_UNDER_LOCK: usize = 256;
 
 /// A commit that is in the log and the index.
 struct Commit {
@@ -179,6 +183,18 @@ impl Inner {
         records: &[NewRecord<'_>],
         durability: Durability,
     ) -> Result<()> {
+        // What the index needs is had before the log takes the change (invariant 2).
+        self.reserve(&mut writer, records)?;
+        self.commit_reserved(writer, records, durability)
+    }
+
+    /// As [`Inner::commit_and_wait`], when the index has room for `records` already.
+    fn commit_reserved(
+        self: &Arc<Self>,
+        mut writer: MutexGuard<'_, Writer>,
+        records: &[NewRecord<'_>],
+        durability: Durability,
+    ) -> Result<()> {
         let waits = self.waits(durability);
         let commit = match records {
             [record] => self.commit_one(&mut writer, record, waits)?,
@@ -191,8 +207,6 @@ impl Inner {
 
     /// Commits one change.
     fn commit_one(&self, writer: &mut Writer, record: &NewRecord<'_>, waits: bool) -> Result<Commit> {
-        // What the index needs is had before the log takes the change (invariant 2).
-        self.reserve(writer, std::slice::from_ref(record))?;
         let mut beside = waits || record.kind != Kind::Put || self.visibility.is_behind();
         let appended = writer.log.append(&self.log, record)?;
         let lsn = appended.last_lsn;
@@ -208,9 +222,10 @@ impl Inner {
         self.visibility.set_applied(lsn);
         self.visibility.advance(self.log.durable_lsn());
         let commit = Commit { first_lsn: lsn, last_lsn: lsn, waits, beside };
-        if beside && self.visibility.visible() >= lsn {
-            // Visible already: what it replaced can go at once.
-            self.prune(writer, &commit, std::slice::from_ref(record));
+        if beside && record.kind != Kind::DeleteRange && self.visibility.visible() >= lsn {
+            // Visible already: what it replaced can go at once. Without memory for it it stays until the key is
+            // written again.
+            let _ = self.prune_key(writer, record.key, &commit.lsns());
             beside = false;
         }
         Ok(Commit { beside, ..commit })
@@ -218,7 +233,6 @@ impl Inner {
 
     /// Commits several changes as one.
     fn commit_batch(&self, writer: &mut Writer, records: &[NewRecord<'_>], waits: bool) -> Result<Commit> {
-        self.reserve(writer, records)?;
         let mut positions = Vec::new();
         let appended = writer.log.append_batch(&self.log, records, &mut positions)?;
         if waits {
@@ -315,21 +329,27 @@ impl Inner {
             self.log.wait_durable(self.visibility.waiting())?;
             self.visibility.advance(self.log.durable_lsn());
         }
-        if let Ok(mut writer) = lock(&self.writer) {
-            self.prune(&mut writer, commit, records);
-        }
+        self.prune(commit, records);
         Ok(())
     }
 
     /// Takes the older versions of these keys out of the index that nobody needs any more, and notes those
-    /// that `commit` replaced and a snapshot needs. Under the append lock.
-    fn prune(&self, writer: &mut Writer, commit: &Commit, records: &[NewRecord<'_>]) {
-        for record in records {
-            // Without memory for it they stay until the key is written again.
-            let _ = match record.kind {
-                Kind::DeleteRange => self.prune_range(writer, record.key, record.value, commit.lsns()),
-                _ => self.prune_key(writer, record.key, &commit.lsns()),
-            };
+    /// that `commit` replaced and a snapshot needs. The append lock is free again after some keys.
+    fn prune(&self, commit: &Commit, records: &[NewRecord<'_>]) {
+        for records in records.chunk_by(|a, b| (a.kind == Kind::DeleteRange) == (b.kind == Kind::DeleteRange))
+        {
+            for records in records.chunks(KEYS_UNDER_LOCK) {
+                // Without memory for it they stay until the key is written again.
+                if let [NewRecord { kind: Kind::DeleteRange, .. }, ..] = records {
+                    records.iter().for_each(|range| {
+                        let _ = self.prune_range(range.key, range.value, &commit.lsns());
+                    });
+                } else if let Ok(mut writer) = lock(&self.writer) {
+                    records.iter().for_each(|record| {
+                        let _ = self.prune_key(&mut writer, record.key, &commit.lsns());
+                    });
+                }
+            }
         }
     }
 

@@ -1,0 +1,1 @@
+//! Runs that the engine once answered wrongly, kept by name.

@@ -22,8 +22,8 @@ use crate::types::{Lsn, Position};
 impl Writer {
     /// Makes `version`, which is newer than all others, the newest one of `key`, and keeps those older
     /// ones for which `needed(older, newer)` says so. Calls `released` with each version that is no
-    /// longer in the index, after the change is visible. A deletion that nothing older follows is not
-    /// kept: the key is taken out, or stays out.
+    /// longer in the index, after the change is visible. A deletion that nothing older follows, or another
+    /// deletion, is not kept: the key is taken out, or stays out.
     ///
     /// Errors: `NoMemory`, or what `keys` answers. The index is as it was then.
     pub fn push_version(
@@ -167,8 +167,14 @@ impl Place<'_> {
     ) -> Result<()> {
         let mut scratch = std::mem::take(&mut memory.scratch);
         let Scratch { before, after } = &mut scratch;
+        let mut newest = newest;
         let settled = versions_of(tree, self.found, keys, before)
-            .and_then(|()| kept_of(newest, before, needed, after))
+            .and_then(|()| {
+                // What is deleted already is not deleted once more.
+                let is_gone = before.first().is_some_and(|version| version.deleted);
+                newest = newest.filter(|version| !(version.deleted && is_gone));
+                kept_of(newest, before, needed, after)
+            })
             .and_then(|()| self.replace(tree, memory, newest.is_some(), before, after));
         if settled.is_ok() {
             let mut kept = after.iter().skip(usize::from(newest.is_some())).peekable();

@@ -7,7 +7,7 @@
 //!
 //! Callers: the other modules of `store`.
 
-use std::ops::{Bound, RangeInclusive};
+use std::ops::Bound;
 
 use super::{Inner, Writer};
 use crate::error::{Error, Result};
@@ -103,16 +103,10 @@ impl Inner {
         })
     }
 
-    /// Prunes every key from `from` on and before `to`, after a commit with these LSNs deleted it.
-    pub(super) fn prune_range(
-        &self,
-        writer: &mut Writer,
-        from: &[u8],
-        to: &[u8],
-        lsns: RangeInclusive<Lsn>,
-    ) -> Result<()> {
+    /// Prunes every key from `from` on and before `to`, after a commit deleted it.
+    pub(super) fn prune_range(&self, writer: &mut Writer, from: &[u8], to: &[u8]) -> Result<()> {
         self.for_each_in_range(writer, from, to, |writer, key, newest| {
-            if newest.versions > 1 || newest.deleted { self.prune_key(writer, key, &lsns) } else { Ok(()) }
+            if newest.versions > 1 || newest.deleted { self.prune_key(writer, key) } else { Ok(()) }
         })
     }
 }

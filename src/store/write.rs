@@ -10,7 +10,6 @@
 //! Callers: `ffi`, `value`, `import`, and Rust programs.
 
 use std::borrow::Cow;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::batch::Batch;
@@ -137,7 +136,6 @@ pub(super) enum Change<'a> {
 
 /// A commit that is in the log and the index.
 struct Commit {
-    first_lsn: Lsn,
     last_lsn: Lsn,
     waits: bool,
     /// Whether the index keeps older versions beside it until it is visible.
@@ -207,10 +205,10 @@ impl Inner {
         }
         self.visibility.set_applied(lsn);
         self.visibility.advance(self.log.durable_lsn());
-        let commit = Commit { first_lsn: lsn, last_lsn: lsn, waits, beside };
+        let commit = Commit { last_lsn: lsn, waits, beside };
         if beside && self.visibility.visible() >= lsn {
             // Visible already: what it replaced can go at once.
-            self.prune(writer, &commit, std::slice::from_ref(record));
+            self.prune(writer, std::slice::from_ref(record));
             beside = false;
         }
         Ok(Commit { beside, ..commit })
@@ -230,7 +228,7 @@ impl Inner {
         }
         self.visibility.set_applied(appended.last_lsn);
         self.visibility.advance(self.log.durable_lsn());
-        Ok(Commit { first_lsn: appended.first_lsn, last_lsn: appended.last_lsn, waits, beside: true })
+        Ok(Commit { last_lsn: appended.last_lsn, waits, beside: true })
     }
 
     /// Sees to it that the index can take `records` without asking for memory.
@@ -318,42 +316,31 @@ impl Inner {
             self.visibility.advance(self.log.durable_lsn());
         }
         if let Ok(mut writer) = lock(&self.writer) {
-            self.prune(&mut writer, commit, records);
+            self.prune(&mut writer, records);
         }
         Ok(())
     }
 
     /// Takes the older versions of these keys out of the index that nobody needs any more, and notes those
-    /// that `commit` replaced and a snapshot needs. Under the append lock.
-    fn prune(&self, writer: &mut Writer, commit: &Commit, records: &[NewRecord<'_>]) {
+    /// that were replaced and a snapshot needs. Under the append lock.
+    fn prune(&self, writer: &mut Writer, records: &[NewRecord<'_>]) {
         for record in records {
             // Without memory for it they stay until the key is written again.
             let _ = match record.kind {
-                Kind::DeleteRange => self.prune_range(writer, record.key, record.value, commit.lsns()),
-                _ => self.prune_key(writer, record.key, &commit.lsns()),
+                Kind::DeleteRange => self.prune_range(writer, record.key, record.value),
+                _ => self.prune_key(writer, record.key),
             };
         }
     }
 
-    /// As [`Inner::prune`], for one key and the commit with these LSNs.
-    pub(super) fn prune_key(
-        &self,
-        writer: &mut Writer,
-        key: &[u8],
-        lsns: &RangeInclusive<Lsn>,
-    ) -> Result<()> {
+    /// As [`Inner::prune`], for one key. What an earlier commit replaced is noted too: where several become
+    /// visible together, the first one pruned drops what stands between the others.
+    pub(super) fn prune_key(&self, writer: &mut Writer, key: &[u8]) -> Result<()> {
         let Writer { index, retained, .. } = writer;
         let visible = self.visible_for_pruning();
-        let needed = |older: &Version, newer: Lsn| {
-            newer > visible || self.retain(older, newer, lsns.contains(&newer).then_some(&mut *retained))
-        };
+        let needed =
+            |older: &Version, newer: Lsn| newer > visible || self.retain(older, newer, Some(&mut *retained));
         index.prune_versions(key, &self.log, needed, |_| {})
-    }
-}
-
-impl Commit {
-    fn lsns(&self) -> RangeInclusive<Lsn> {
-        self.first_lsn..=self.last_lsn
     }
 }
 

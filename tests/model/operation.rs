@@ -228,7 +228,7 @@ fn parts() -> impl Strategy<Value = Vec<Part>> {
 }
 
 fn slot() -> impl Strategy<Value = u8> {
-    0u8..4
+    prop_oneof![3 => Just(0u8), 2 => 0u8..4]
 }
 
 /// One operation.

@@ -28,8 +28,8 @@ use crate::types::{Lsn, Position};
 impl Writer {
     /// Makes `version`, which is newer than all others, the newest one of `key`, and keeps those older
     /// ones that `needed(older, newer LSN)` says somebody needs. Calls `released` with each version that is no
-    /// longer in the index, after the change is visible. A deletion that nothing older follows is not
-    /// kept: the key is taken out, or stays out.
+    /// longer in the index, after the change is visible. A deletion that nothing older follows, or another
+    /// deletion, is not kept: the key is taken out, or stays out.
     ///
     /// Errors: `NoMemory`, or what `keys` answers. Nothing has changed then that a reader could see.
     pub fn push_version(
@@ -179,9 +179,15 @@ impl Place<'_, '_> {
     ) -> Result<()> {
         let mut scratch = std::mem::take(&mut memory.scratch);
         let Scratch { before, after } = &mut scratch;
+        let mut newest = newest;
         let settled = self
             .versions(tree, keys, before)
-            .and_then(|beside| Ok((beside, kept_of(newest, before, needed, after)?)))
+            .and_then(|beside| {
+                // What is deleted already is not deleted once more.
+                let is_gone = before.first().is_some_and(|version| version.deleted);
+                newest = newest.filter(|version| !(version.deleted && is_gone));
+                Ok((beside, kept_of(newest, before, needed, after)?))
+            })
             .and_then(|(beside, keep)| {
                 let (new, older) = after.split_at_checked(keep).unwrap_or((after.as_slice(), &[]));
                 let (before, older_before) =

@@ -10,7 +10,7 @@
 //!
 //! Callers: the other modules of `store`.
 
-use std::ops::{Bound, RangeInclusive};
+use std::ops::Bound;
 
 use super::{Inner, Writer};
 use crate::error::{Error, Result};
@@ -107,9 +107,8 @@ impl Inner {
         })
     }
 
-    /// Prunes every key from `from` on and before `to`, after a commit with these LSNs deleted it. The append
-    /// lock is taken for some keys at a time: others may have put them again meanwhile.
-    pub(super) fn prune_range(&self, from: &[u8], to: &[u8], lsns: &RangeInclusive<Lsn>) -> Result<()> {
+    /// Prunes every key from `from` on and before `to`, after a commit deleted it. The append lock is taken for some keys at a time: others may have put them again meanwhile.
+    pub(super) fn prune_range(&self, from: &[u8], to: &[u8]) -> Result<()> {
         let (mut start, mut run) = (Bound::Included(from), Vec::new());
         loop {
             let mut writer = lock(&self.writer)?;
@@ -121,7 +120,7 @@ impl Inner {
                 if !is_before_end(key, to) {
                     return Ok(());
                 }
-                self.prune_key(&mut writer, key, lsns)?;
+                self.prune_key(&mut writer, key)?;
                 start = Bound::Excluded(key);
             }
             if run.len() < RUN {

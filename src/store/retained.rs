@@ -1,6 +1,7 @@
 //! Older versions that only snapshots see: which ones there are, and how they go when their snapshot does.
 //!
-//! Each version that a commit replaces and a snapshot needs is noted here under that snapshot, once. When
+//! Each version that a commit replaces and a snapshot needs is noted here under that snapshot, once, whichever
+//! commit of the key comes to prune it first. When
 //! the snapshot has ended, the note is looked at again: another snapshot may need the version and takes the
 //! note over, else the version is taken out of the index. So the work is bounded by versions times snapshots
 //! that saw them, and keys that nobody writes again are tidied too.
@@ -12,7 +13,7 @@
 //!
 //! Callers: the other modules of `store`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::snapshots::{Snapshots, UNDECIDED};
@@ -31,6 +32,8 @@ const SLICE_OF_A_COMMIT: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Retained {
     by_snapshot: BTreeMap<Lsn, Vec<Note>>,
+    /// The versions that there are notes of: a deleted range has one position for two versions of a key.
+    noted: HashSet<(Position, Lsn)>,
     versions: u64,
     bytes: u64,
 }
@@ -52,9 +55,13 @@ impl Retained {
     /// Notes that the snapshot at `lsn` needs `version`, whose record takes `bytes` and which the one at
     /// `newer` replaced.
     fn add(&mut self, snapshots: &Snapshots, lsn: Lsn, note: Note) {
+        if self.noted.contains(&(note.position, note.older)) {
+            return;
+        }
         let notes = self.by_snapshot.entry(lsn).or_default();
         // Without memory for it the version stays until its key is written again.
-        if notes.try_reserve(1).is_ok() {
+        if notes.try_reserve(1).is_ok() && self.noted.try_reserve(1).is_ok() {
+            self.noted.insert((note.position, note.older));
             notes.push(note);
             self.versions += 1;
             self.bytes += note.bytes;
@@ -75,6 +82,7 @@ impl Retained {
             self.by_snapshot.remove(&lsn);
         }
         let note = note?;
+        self.noted.remove(&(note.position, note.older));
         self.versions -= 1;
         self.bytes -= note.bytes;
         Some(note)

@@ -74,7 +74,8 @@ struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.store.snapshots.release(&self.ticket) {
+        // Also what others left that ended while the append lock was not free.
+        if self.store.snapshots.release(&self.ticket) || self.store.snapshots.unsettled() {
             self.store.settle_soon();
         }
     }

@@ -10,7 +10,6 @@
 //! Callers: `ffi`, `value`, `import`, and Rust programs.
 
 use std::borrow::Cow;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::batch::Batch;
@@ -141,7 +140,6 @@ const KEYS_UNDER_LOCK: usize = 256;
 
 /// A commit that is in the log and the index.
 struct Commit {
-    first_lsn: Lsn,
     last_lsn: Lsn,
     waits: bool,
     /// Whether the index keeps older versions beside it until it is visible.
@@ -221,11 +219,11 @@ impl Inner {
         }
         self.visibility.set_applied(lsn);
         self.visibility.advance(self.log.durable_lsn());
-        let commit = Commit { first_lsn: lsn, last_lsn: lsn, waits, beside };
+        let commit = Commit { last_lsn: lsn, waits, beside };
         if beside && record.kind != Kind::DeleteRange && self.visibility.visible() >= lsn {
             // Visible already: what it replaced can go at once. Without memory for it it stays until the key is
             // written again.
-            let _ = self.prune_key(writer, record.key, &commit.lsns());
+            let _ = self.prune_key(writer, record.key);
             beside = false;
         }
         Ok(Commit { beside, ..commit })
@@ -244,7 +242,7 @@ impl Inner {
         }
         self.visibility.set_applied(appended.last_lsn);
         self.visibility.advance(self.log.durable_lsn());
-        Ok(Commit { first_lsn: appended.first_lsn, last_lsn: appended.last_lsn, waits, beside: true })
+        Ok(Commit { last_lsn: appended.last_lsn, waits, beside: true })
     }
 
     /// Sees to it that the index can take `records` without asking for memory.
@@ -329,49 +327,37 @@ impl Inner {
             self.log.wait_durable(self.visibility.waiting())?;
             self.visibility.advance(self.log.durable_lsn());
         }
-        self.prune(commit, records);
+        self.prune(records);
         Ok(())
     }
 
     /// Takes the older versions of these keys out of the index that nobody needs any more, and notes those
-    /// that `commit` replaced and a snapshot needs. The append lock is free again after some keys.
-    fn prune(&self, commit: &Commit, records: &[NewRecord<'_>]) {
+    /// that were replaced and a snapshot needs. The append lock is free again after some keys.
+    fn prune(&self, records: &[NewRecord<'_>]) {
         for records in records.chunk_by(|a, b| (a.kind == Kind::DeleteRange) == (b.kind == Kind::DeleteRange))
         {
             for records in records.chunks(KEYS_UNDER_LOCK) {
                 // Without memory for it they stay until the key is written again.
                 if let [NewRecord { kind: Kind::DeleteRange, .. }, ..] = records {
                     records.iter().for_each(|range| {
-                        let _ = self.prune_range(range.key, range.value, &commit.lsns());
+                        let _ = self.prune_range(range.key, range.value);
                     });
                 } else if let Ok(mut writer) = lock(&self.writer) {
                     records.iter().for_each(|record| {
-                        let _ = self.prune_key(&mut writer, record.key, &commit.lsns());
+                        let _ = self.prune_key(&mut writer, record.key);
                     });
                 }
             }
         }
     }
 
-    /// As [`Inner::prune`], for one key and the commit with these LSNs.
-    pub(super) fn prune_key(
-        &self,
-        writer: &mut Writer,
-        key: &[u8],
-        lsns: &RangeInclusive<Lsn>,
-    ) -> Result<()> {
+    /// As [`Inner::prune`], for one key. What an earlier commit replaced is noted too: where several become
+    /// visible together, the first one pruned drops what stands between the others.
+    pub(super) fn prune_key(&self, writer: &mut Writer, key: &[u8]) -> Result<()> {
         let Writer { index, retained, .. } = writer;
         let visible = self.visible_for_pruning();
-        let needed = |older: &Version, newer: Lsn| {
-            self.need(visible, older, newer, lsns.contains(&newer).then_some(&mut *retained))
-        };
+        let needed = |older: &Version, newer: Lsn| self.need(visible, older, newer, Some(&mut *retained));
         index.prune_versions(key, &self.log, needed, |_| {})
-    }
-}
-
-impl Commit {
-    fn lsns(&self) -> RangeInclusive<Lsn> {
-        self.first_lsn..=self.last_lsn
     }
 }
 

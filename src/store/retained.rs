@@ -1,6 +1,7 @@
 //! Older versions that only snapshots see: which ones there are, and how they go when their snapshot does.
 //!
-//! Each version that a commit replaces and a snapshot needs is noted here under that snapshot, once. When
+//! Each version that a commit replaces and a snapshot needs is noted here under that snapshot, once, whichever
+//! commit of the key comes to prune it first. When
 //! the snapshot has ended, the note is looked at again: another snapshot may need the version and takes the
 //! note over, else the version is taken out of the index. So the work is bounded by versions times snapshots
 //! that saw them, and keys that nobody writes again are tidied too.
@@ -12,12 +13,13 @@
 //!
 //! Callers: the other modules of `store`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use super::snapshots::{Snapshots, UNDECIDED};
 use super::{Inner, Writer};
 use crate::error::Result;
-use crate::index::Version;
+use crate::index::{Need, Version};
 use crate::sync::{MutexGuard, Ordering, lock};
 use crate::types::{Lsn, Position};
 
@@ -30,6 +32,8 @@ const SLICE_OF_A_COMMIT: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Retained {
     by_snapshot: BTreeMap<Lsn, Vec<Note>>,
+    /// The versions that there are notes of: a deleted range has one position for two versions of a key.
+    noted: HashSet<(Position, Lsn)>,
     versions: u64,
     bytes: u64,
 }
@@ -51,13 +55,20 @@ impl Retained {
     /// Notes that the snapshot at `lsn` needs `version`, whose record takes `bytes` and which the one at
     /// `newer` replaced.
     fn add(&mut self, snapshots: &Snapshots, lsn: Lsn, note: Note) {
+        if self.noted.contains(&(note.position, note.older)) {
+            return;
+        }
         let notes = self.by_snapshot.entry(lsn).or_default();
         // Without memory for it the version stays until its key is written again.
-        if notes.try_reserve(1).is_ok() {
+        if notes.try_reserve(1).is_ok() && self.noted.try_reserve(1).is_ok() {
+            self.noted.insert((note.position, note.older));
             notes.push(note);
             self.versions += 1;
             self.bytes += note.bytes;
-            snapshots.set_retained(self.versions);
+            if lsn == UNDECIDED || !snapshots.mark_retaining(lsn) {
+                // No end of a snapshot will ask for a look at it.
+                snapshots.set_unsettled(true);
+            }
         }
     }
 
@@ -71,31 +82,42 @@ impl Retained {
             self.by_snapshot.remove(&lsn);
         }
         let note = note?;
+        self.noted.remove(&(note.position, note.older));
         self.versions -= 1;
         self.bytes -= note.bytes;
-        snapshots.set_retained(self.versions);
         Some(note)
     }
 }
 
 impl Inner {
-    /// Whether a snapshot needs `older`, which the version at `newer` replaced. With `notes`, which the commit
-    /// that replaced it passes, it is noted.
-    pub(super) fn retain(&self, older: &Version, newer: Lsn, notes: Option<&mut Retained>) -> bool {
-        let Some(lsn) = self.snapshots.needing(older.lsn, newer) else { return false };
+    /// Who needs `older`, which the version at `newer` replaced, when readers see everything up to `visible`. The
+    /// commit that replaced it passes the `notes`, once it is visible.
+    pub(super) fn need(
+        &self,
+        visible: Lsn,
+        older: &Version,
+        newer: Lsn,
+        notes: Option<&mut Retained>,
+    ) -> Need {
+        if newer > visible { Need::Readers } else { self.retain(older, newer, notes) }
+    }
+
+    /// Whether a snapshot needs `older`, which the version at `newer` replaced. With `notes` it is noted.
+    pub(super) fn retain(&self, older: &Version, newer: Lsn, notes: Option<&mut Retained>) -> Need {
+        let Some(lsn) = self.snapshots.needing(older.lsn, newer) else { return Need::Nobody };
         if let Some(notes) = notes {
             let size = |position| self.log.peek(position).map(|record| record.header.padded_length());
             let bytes = if older.deleted { 0 } else { size(older.position).unwrap_or(0) };
             let note = Note { position: older.position, older: older.lsn, newer, bytes };
             notes.add(&self.snapshots, lsn, note);
         }
-        true
+        Need::Snapshots
     }
 
-    /// A snapshot has ended. Never waits: what it needed alone is taken out of the index by the background
-    /// thread, or here if the append lock is free, or by the commits that follow.
-    pub(super) fn snapshot_ended(self: &std::sync::Arc<Self>) {
-        if self.snapshots.retained() == 0 || self.check().is_err() {
+    /// A snapshot has ended for which versions were kept. Never waits: what it needed alone is taken out of the
+    /// index by the background thread, or here if the append lock is free, or by the commits that follow.
+    pub(super) fn settle_soon(self: &Arc<Self>) {
+        if self.check().is_err() {
             return;
         }
         self.snapshots.set_unsettled(true);
@@ -141,7 +163,8 @@ impl Inner {
             if let Some(lsn) = self.snapshots.needing(note.older, note.newer) {
                 retained.add(&self.snapshots, lsn, note);
                 if lsn == UNDECIDED {
-                    break;
+                    // It is about to read the mark; the next look will know.
+                    return Ok(false);
                 }
                 continue;
             }
@@ -149,7 +172,7 @@ impl Inner {
             index.prune_versions(
                 key,
                 &self.log,
-                |older, newer| newer > visible || self.retain(older, newer, None),
+                |older, newer| self.need(visible, older, newer, None),
                 |_| {},
             )?;
         }
@@ -159,20 +182,12 @@ impl Inner {
 }
 
 impl Snapshots {
-    fn set_retained(&self, versions: u64) {
-        self.kept.versions.store(versions, Ordering::Relaxed);
-    }
-
-    fn retained(&self) -> u64 {
-        self.kept.versions.load(Ordering::Relaxed)
-    }
-
     fn set_unsettled(&self, unsettled: bool) {
-        self.kept.unsettled.store(unsettled, Ordering::Release);
+        self.unsettled.store(unsettled, Ordering::Release);
     }
 
     #[inline]
-    fn unsettled(&self) -> bool {
-        self.kept.unsettled.load(Ordering::Acquire)
+    pub(super) fn unsettled(&self) -> bool {
+        self.unsettled.load(Ordering::Acquire)
     }
 }

@@ -271,8 +271,16 @@ impl Scan {
                     break;
                 }
             }
+            // What was written since stands in place of what the snapshot sees.
+            let seen = if record.header.lsn <= view.lsn {
+                Some((position, record))
+            } else {
+                store.find_older(&store.index.pin()?, record.key, view.lsn)?
+            };
             self.next += 1;
-            if record.header.lsn <= view.lsn && !view.is_expired(&record) {
+            if let Some((position, record)) = seen
+                && !view.is_expired(&record)
+            {
                 self.at = At::Record(position);
                 return Ok(true);
             }

@@ -39,15 +39,7 @@ pub(super) struct Snapshots {
     slots: Box<[Slot]>,
     /// The word and the time of each that found every slot taken, by its number.
     overflow: Mutex<Vec<(u64, u64, i64)>>,
-    pub(super) kept: Kept,
-}
-
-/// What `retained` tells those who do not hold the append lock.
-#[derive(Debug)]
-pub(super) struct Kept {
-    /// Versions that snapshots keep in the index.
-    pub(super) versions: AtomicU64,
-    /// Whether a snapshot has ended since they were looked at.
+    /// Whether something is kept for snapshots that have ended. See `retained`.
     pub(super) unsettled: AtomicBool,
 }
 
@@ -58,6 +50,9 @@ struct Slot {
     word: AtomicU64,
     /// When it was made, in milliseconds since 1970.
     made_at: AtomicU64,
+    /// Whether something is kept for it: whoever ends it has to see to that. It may be true for the one that
+    /// had the slot before, which costs a look for nothing.
+    retains: AtomicBool,
 }
 
 /// Where a snapshot stands, to end it.
@@ -89,13 +84,17 @@ impl Snapshots {
     pub(super) fn new() -> Result<Snapshots> {
         let mut slots = Vec::new();
         slots.try_reserve_exact(SLOTS).map_err(|_| Error::NoMemory("the table of snapshots"))?;
-        slots.extend((0..SLOTS).map(|_| Slot { word: AtomicU64::new(FREE), made_at: AtomicU64::new(0) }));
+        slots.extend((0..SLOTS).map(|_| Slot {
+            word: AtomicU64::new(FREE),
+            made_at: AtomicU64::new(0),
+            retains: AtomicBool::new(false),
+        }));
         Ok(Snapshots {
             live: AtomicU64::new(0),
             used: AtomicU64::new(0),
             slots: slots.into_boxed_slice(),
             overflow: Mutex::new(Vec::new()),
-            kept: Kept { versions: AtomicU64::new(0), unsettled: AtomicBool::new(false) },
+            unsettled: AtomicBool::new(false),
         })
     }
 
@@ -162,21 +161,39 @@ impl Snapshots {
         }
     }
 
-    /// Ends a snapshot.
-    pub(super) fn release(&self, ticket: &Ticket) {
+    /// Ends a snapshot. Whether versions were kept for it, which are to be looked at now.
+    pub(super) fn release(&self, ticket: &Ticket) -> bool {
+        let mut retains = false;
         match *ticket {
             Ticket::Slot(index) => {
                 if let Some(slot) = self.slots.get(index) {
+                    retains = slot.retains.swap(false, Ordering::Relaxed);
                     slot.word.store(FREE, Ordering::Release);
+                    // Against `mark_retaining`: either it sees that the snapshot has ended, or this sees the mark.
+                    fence(Ordering::SeqCst);
+                    retains |= slot.retains.load(Ordering::Relaxed);
                 }
             }
             Ticket::Overflow(number) => {
                 if let Ok(mut overflow) = lock(&self.overflow) {
                     overflow.retain(|entry| entry.0 != number);
                 }
+                retains = true;
             }
         }
         self.live.fetch_sub(1, Ordering::Release);
+        retains
+    }
+
+    /// Something is kept for the snapshots that see everything up to `lsn`. False: there is none any more.
+    pub(super) fn mark_retaining(&self, lsn: Lsn) -> bool {
+        for slot in self.slots.iter().take(self.used()) {
+            if slot.word.load(Ordering::Acquire) == lsn + 1 {
+                slot.retains.store(true, Ordering::Relaxed);
+            }
+        }
+        fence(Ordering::SeqCst);
+        self.has(lsn)
     }
 
     /// Whether there are none. The writer asks after its note, with the fence of invariant 1 between.
@@ -207,9 +224,13 @@ impl Snapshots {
         has
     }
 
+    fn used(&self) -> usize {
+        usize::try_from(self.used.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+    }
+
     /// Calls `look` with the word and the time of each live snapshot.
     fn each(&self, mut look: impl FnMut(u64, i64)) {
-        let used = usize::try_from(self.used.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+        let used = self.used();
         for slot in self.slots.iter().take(used) {
             let word = slot.word.load(Ordering::Acquire);
             if word != FREE {

@@ -231,6 +231,17 @@ impl Scan {
         Ok(())
     }
 
+    /// Lets the record that [`Scan::next`] returned last come again as the next one. Where it returned none,
+    /// or the scan was told where to go since, nothing changes.
+    pub fn repeat(&mut self) {
+        match self.at {
+            At::Nothing => {}
+            At::Record(_) => self.next = self.next.saturating_sub(1),
+            At::Kept => self.kept = true,
+        }
+        self.at = At::Nothing;
+    }
+
     /// Goes to the next record. False: there is none.
     pub(super) fn advance(&mut self) -> Result<bool> {
         self.snapshot.store().check()?;

@@ -16,6 +16,7 @@ use super::{Durability, Inner, Store, WriteOptions};
 use crate::error::{Error, Result};
 use crate::index::{Found, Version};
 use crate::log::format::{Kind, NewRecord, Record};
+use crate::os::real::now_millis;
 use crate::types::{Lsn, Position, VALUE_SIZE_MAX, ValueType};
 
 /// What [`Store::compare_and_swap`] expects of a key.
@@ -183,6 +184,11 @@ impl Store {
     /// The clock that expiry goes by, in milliseconds since 1970-01-01 UTC.
     pub fn now(&self) -> i64 {
         self.inner.os.now_millis()
+    }
+
+    /// The system's clock, which [`Store::now`] is for every store that [`Store::open`] opened.
+    pub fn system_now() -> i64 {
+        now_millis()
     }
 
     /// Lets `decide` say what to do to `key`, knowing what it has, and does it.

@@ -10,14 +10,20 @@ use std::path::{Path, PathBuf};
 
 /// The files of `src/ffi` with exported items, in the order of the header, each with the heading that its
 /// functions get there.
-const SECTIONS: [(&str, &str); 8] = [
+const SECTIONS: [(&str, &str); 14] = [
     ("version.rs", "VERSION"),
     ("error.rs", "STATUSES"),
     ("options.rs", "OPTIONS"),
     ("store.rs", "THE STORE"),
     ("value.rs", "VALUES WITHOUT A COPY"),
     ("typed.rs", "VALUES WITH A TYPE"),
+    ("many.rs", "READING MANY KEYS"),
     ("iter.rs", "WALKING OVER RECORDS"),
+    ("update.rs", "CHANGES THAT REST ON WHAT IS THERE"),
+    ("expiry.rs", "EXPIRY"),
+    ("batch.rs", "BATCHES"),
+    ("snapshot.rs", "SNAPSHOTS"),
+    ("txn.rs", "TRANSACTIONS"),
     ("import.rs", "IMPORT"),
 ];
 
@@ -56,8 +62,18 @@ fn generate() -> String {
     for (file, heading) in SECTIONS {
         // The heading goes before the comment of the file's first function.
         let name = first_function(&root().join("src/ffi").join(file));
-        let found = [" ", "*"].iter().find_map(|before| header.find(&format!("{before}{name}(")));
-        let function = found.unwrap_or_else(|| panic!("{name} is not in the header"));
+        // Comments may show calls of it.
+        let is_declaration = |line: &str| {
+            line.starts_with("TSTORE_API ")
+                && [" ", "*"].iter().any(|before| line.contains(&format!("{before}{name}(")))
+        };
+        let lines = header.split_inclusive('\n');
+        let ends = lines.scan(0, |end, line| {
+            *end += line.len();
+            Some((*end - line.len(), line))
+        });
+        let mut found = ends.filter(|(_, line)| is_declaration(line));
+        let (function, _) = found.next().unwrap_or_else(|| panic!("{name} is not in the header"));
         let comment = header[..function].rfind("/**\n").unwrap();
         header.insert_str(comment, &format!("/* {heading} {} */\n\n", "-".repeat(90 - heading.len())));
     }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tinystoredb::{
-    Durability, Error, KEY_SIZE_MAX, Options, Store, SyncMode, VALUE_SIZE_MAX, ValueType, WriteMode,
-    WriteOptions,
+    Durability, Error, KEY_SIZE_MAX, Options, ScanOptions, Store, SyncMode, VALUE_SIZE_MAX, ValueType,
+    WriteMode, WriteOptions,
 };
 
 struct Place {
@@ -191,6 +191,43 @@ fn a_long_scan_meets_every_key_once_while_others_come_and_go() {
             .unwrap();
     }
     assert_eq!(met, 5000);
+}
+
+#[test]
+fn a_record_of_a_scan_comes_again_where_it_is_asked_to() {
+    let place = Place::new();
+    let store = Store::open(&place.path, &fast()).unwrap();
+    // More than two of the runs that a scan asks the index for.
+    for number in 0..200_u32 {
+        store.put(&number.to_be_bytes(), b"v").unwrap();
+    }
+    for options in [ScanOptions::default(), ScanOptions::default().backward()] {
+        let mut scan = store.scan_with(&options).unwrap();
+        scan.repeat();
+        let mut seen = Vec::new();
+        while let Some(record) = scan.next().unwrap() {
+            let key = record.key.to_vec();
+            scan.repeat();
+            scan.repeat();
+            assert_eq!(scan.next().unwrap().unwrap().key, key);
+            seen.push(key);
+        }
+        scan.repeat();
+        assert!(scan.next().unwrap().is_none());
+        let ordered =
+            seen.windows(2).all(|pair| if options.backward { pair[0] > pair[1] } else { pair[0] < pair[1] });
+        assert!(seen.len() == 200 && ordered);
+        scan.seek(&7_u32.to_be_bytes()).unwrap();
+        scan.repeat();
+        assert_eq!(scan.next().unwrap().unwrap().key, 7_u32.to_be_bytes());
+    }
+}
+
+#[test]
+fn the_clock_of_a_store_on_a_real_disk_is_the_systems() {
+    let store = Place::new().open();
+    let (before, now, after) = (Store::system_now(), store.now(), Store::system_now());
+    assert!(before <= now && now <= after, "{before} {now} {after}");
 }
 
 #[test]

@@ -126,13 +126,27 @@ struct Handle<T> {
     object: T,
 }
 
+/// Memory for a handle whose object is still to come: for calls that must not fail once they have it.
+pub(super) struct Room<T: Object>(Vec<Handle<T>>);
+
+impl<T: Object> Room<T> {
+    pub(super) fn new() -> Result<Room<T>> {
+        let mut memory = Vec::new();
+        memory.try_reserve_exact(1).map_err(|_| Error::NoMemory(T::NAME))?;
+        Ok(Room(memory))
+    }
+
+    /// Moves `object` there and gives out the handle to it.
+    pub(super) fn fill(mut self, object: T) -> *mut T::C {
+        self.0.push(Handle { state: AtomicU64::new(state::<T>(LIVE)), object });
+        // A boxed slice of one has the memory layout of the box that `release` makes of it again.
+        Box::into_raw(self.0.into_boxed_slice()).cast::<T::C>()
+    }
+}
+
 /// Moves `object` to the heap and gives out the handle to it.
 pub(super) fn create<T: Object>(object: T) -> Result<*mut T::C> {
-    let mut memory = Vec::new();
-    memory.try_reserve_exact(1).map_err(|_| Error::NoMemory(T::NAME))?;
-    memory.push(Handle { state: AtomicU64::new(state::<T>(LIVE)), object });
-    // A boxed slice of one has the memory layout of the box that `release` makes of it again.
-    Ok(Box::into_raw(memory.into_boxed_slice()).cast::<T::C>())
+    Ok(Room::new()?.fill(object))
 }
 
 fn no_handle<T: Object>(name: &str, found: u64) -> Error {
@@ -552,7 +566,9 @@ mod tests {
 
     #[test]
     fn every_handle_type_has_a_tag_of_its_own() {
-        let tags = [Store::TAG, crate::Options::TAG, crate::Value::TAG, super::super::iter::TAG];
+        use super::super::{iter, snapshot, txn};
+        let tags = [Store::TAG, crate::Options::TAG, crate::Value::TAG, crate::Batch::TAG];
+        let tags = [&tags[..], &[iter::TAG, snapshot::TAG, txn::TAG]].concat();
         for (at, tag) in tags.iter().enumerate() {
             assert!(tags.iter().skip(at + 1).all(|other| other != tag));
         }

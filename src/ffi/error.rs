@@ -19,9 +19,9 @@ pub const TSTORE_OK: i32 = 0;
 pub const TSTORE_NOT_FOUND: i32 = 1;
 /// The iterator has no further record.
 pub const TSTORE_END: i32 = 2;
-/// There is such a key already. (No function answers this yet.)
+/// There is such a key already. Nothing was written.
 pub const TSTORE_EXISTS: i32 = 3;
-/// The value is not the one that was expected. (No function answers this yet.)
+/// The value is not the one that was expected. Nothing was written.
 pub const TSTORE_MISMATCH: i32 = 4;
 /// The buffer is too small; the size that is needed was written.
 pub const TSTORE_BUFFER_TOO_SMALL: i32 = 5;
@@ -35,7 +35,7 @@ pub const TSTORE_E_IO: i32 = -2;
 pub const TSTORE_E_CORRUPT: i32 = -3;
 /// The store is open elsewhere; err->detail is the process, 0 if unknown.
 pub const TSTORE_E_LOCKED: i32 = -4;
-/// A transaction met a newer commit: begin it again. (No function answers this yet.)
+/// What a transaction read was changed by a newer commit: nothing was written; begin it again.
 pub const TSTORE_E_CONFLICT: i32 = -5;
 /// The device or the quota is full. Nothing was written; the store stays usable.
 pub const TSTORE_E_NO_SPACE: i32 = -6;
@@ -65,7 +65,7 @@ pub const TSTORE_E_FORKED: i32 = -17;
 pub const TSTORE_E_NOT_A_STORE: i32 = -18;
 /// The process may not read or write the file or directory.
 pub const TSTORE_E_PERMISSION: i32 = -19;
-/// The result of an addition is out of range. (No function answers this yet.)
+/// The result of an addition is out of range. Nothing was written.
 pub const TSTORE_E_OVERFLOW: i32 = -20;
 /// There is no store at the path.
 pub const TSTORE_E_NO_STORE: i32 = -21;

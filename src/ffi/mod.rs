@@ -18,12 +18,19 @@
 #![allow(unsafe_code)]
 #![allow(non_camel_case_types)]
 
+mod batch;
 mod boundary;
 mod error;
+mod expiry;
 mod import;
 mod iter;
+mod many;
 mod options;
+mod read;
+mod snapshot;
 mod store;
+mod txn;
 mod typed;
+mod update;
 mod value;
 mod version;

@@ -5,11 +5,12 @@
 use std::ffi::{c_char, c_void};
 
 use super::boundary::{
-    Answer, Object, check_buffer, check_flags, copy_out, create, exclusive, guard, handle_output, key,
-    optional_output, output, path, poison_on_panic, release, shared, struct_size, value, write_struct,
+    Answer, Object, check_flags, create, exclusive, guard, handle_output, key, optional_output, path,
+    poison_on_panic, release, shared, struct_size, value, write_struct,
 };
-use super::error::{TSTORE_BUFFER_TOO_SMALL, TSTORE_NOT_FOUND, TSTORE_OK, tstore_error};
+use super::error::{TSTORE_NOT_FOUND, TSTORE_OK, tstore_error};
 use super::options::{tstore_options, unknown};
+use super::read::{self, found};
 use super::typed::check_encoding;
 use crate::error::{Error, Result};
 use crate::options::Options;
@@ -23,9 +24,9 @@ pub const TSTORE_VALUE_SIZE_MAX: usize = 1073741824;
 
 const _: () = assert!(TSTORE_KEY_SIZE_MAX == KEY_SIZE_MAX && TSTORE_VALUE_SIZE_MAX == VALUE_SIZE_MAX);
 
-/// tstore_put_with: wait until the commit is on the device, whatever the store's sync mode.
+/// Flag of a write: wait until the commit is on the device, whatever the store's sync mode.
 pub const TSTORE_WRITE_WAIT: u32 = 1;
-/// tstore_put_with: acknowledge at once, whatever the store's sync mode.
+/// Flag of a write: acknowledge at once, whatever the store's sync mode.
 pub const TSTORE_WRITE_NO_WAIT: u32 = 2;
 
 /// An open store.
@@ -45,7 +46,7 @@ pub struct tstore_stats {
     pub struct_size: u32,
     /// 0.
     pub reserved0: u32,
-    /// Keys in the store.
+    /// Keys in the store. An expired one counts until it is written or deleted.
     pub records: u64,
     /// Files of the log.
     pub segments: u64,
@@ -57,6 +58,14 @@ pub struct tstore_stats {
     pub last_lsn: u64,
     /// Sequence number of the last operation that is known to be on the device.
     pub durable_lsn: u64,
+    /// Live snapshots, those of iterators and transactions included.
+    pub snapshots: u64,
+    /// Age of the oldest one in milliseconds; 0 without any. One that somebody forgot to free shows here.
+    pub oldest_snapshot_ms: u64,
+    /// Versions of records that are kept for snapshots only.
+    pub snapshot_versions: u64,
+    /// Bytes of the log that they take.
+    pub snapshot_bytes: u64,
 }
 
 /// Size of `tstore_stats` in the first release.
@@ -85,11 +94,6 @@ pub(super) unsafe fn with_store(
             poison_on_panic(store, || body(store))
         })
     }
-}
-
-/// The status for a key that is there or not.
-fn found(there: bool) -> i32 {
-    if there { TSTORE_OK } else { TSTORE_NOT_FOUND }
 }
 
 /// Opens the store at a path, a directory, and creates it where there is none.
@@ -133,8 +137,8 @@ pub unsafe extern "C" fn tstore_open(
 /// Closes a store: waits until everything acknowledged is on the device, lets other processes open it,
 /// and frees the handle, in every case, also when it answers an error.
 ///
-/// Iterators and values of the store may be freed before or after. An iterator answers TSTORE_E_CLOSED
-/// from now on; a value keeps its bytes.
+/// What belongs to the store may be freed before or after. Iterators, snapshots and transactions answer
+/// TSTORE_E_CLOSED from now on, and what was not committed never happened; a value keeps its bytes.
 ///
 /// @param db  The store, or NULL, which does nothing.
 /// @return TSTORE_OK; TSTORE_E_IO, TSTORE_E_NO_SPACE or TSTORE_E_POISONED where the last commits may not be
@@ -222,13 +226,13 @@ pub unsafe extern "C" fn tstore_put_with(
 }
 
 /// The value type with this number.
-fn value_type(number: i32) -> Result<ValueType> {
+pub(super) fn value_type(number: i32) -> Result<ValueType> {
     let known = u8::try_from(number).ok().and_then(ValueType::from_number);
     known.ok_or_else(|| unknown("value_type", number, "TSTORE_TYPE_"))
 }
 
 /// What the flags of a write say about waiting.
-fn durability(flags: u32) -> Result<Durability> {
+pub(super) fn durability(flags: u32) -> Result<Durability> {
     check_flags(flags, TSTORE_WRITE_WAIT | TSTORE_WRITE_NO_WAIT)?;
     match flags {
         0 => Ok(Durability::Default),
@@ -265,17 +269,7 @@ pub unsafe extern "C" fn tstore_get(
     err: *mut tstore_error,
 ) -> i32 {
     // SAFETY: the caller's part, see `boundary`.
-    unsafe {
-        with_store(db, err, |store| {
-            let key = self::key(key, key_size, "key")?;
-            check_buffer(buffer, buffer_size)?;
-            let mut output = output(value_size, "value_size")?;
-            let read = store.read(key, |_, bytes| (bytes.len(), copy_out(bytes, buffer, buffer_size)))?;
-            let Some((size, fits)) = read else { return Ok(TSTORE_NOT_FOUND) };
-            output.set(size);
-            Ok(if fits { TSTORE_OK } else { TSTORE_BUFFER_TOO_SMALL })
-        })
-    }
+    unsafe { with_store(db, err, |store| read::get(store, key, key_size, buffer, buffer_size, value_size)) }
 }
 
 /// Tells whether there is a key.
@@ -292,7 +286,7 @@ pub unsafe extern "C" fn tstore_exists(
     err: *mut tstore_error,
 ) -> i32 {
     // SAFETY: the caller's part, see `boundary`.
-    unsafe { with_store(db, err, |store| Ok(found(store.exists(self::key(key, key_size, "key")?)?))) }
+    unsafe { with_store(db, err, |store| read::exists(store, key, key_size)) }
 }
 
 /// Tells size and type of the value of a key without copying it.
@@ -392,6 +386,10 @@ pub unsafe extern "C" fn tstore_stat(
                 index_bytes: figures.index_bytes,
                 last_lsn: figures.last_lsn,
                 durable_lsn: figures.durable_lsn,
+                snapshots: figures.snapshots,
+                oldest_snapshot_ms: figures.oldest_snapshot_age,
+                snapshot_versions: figures.snapshot_versions,
+                snapshot_bytes: figures.snapshot_bytes,
             };
             write_struct(stats, struct_size, &filled);
             Ok(TSTORE_OK)

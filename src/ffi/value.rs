@@ -5,8 +5,9 @@
 use std::ffi::c_void;
 use std::ptr;
 
-use super::boundary::{Object, create, free, guard_or, handle_output, key, pointer, shared};
-use super::error::{TSTORE_E_INVALID_ARGUMENT, TSTORE_NOT_FOUND, TSTORE_OK, tstore_error};
+use super::boundary::{Object, free, guard_or, handle_output, pointer, shared};
+use super::error::{TSTORE_E_INVALID_ARGUMENT, tstore_error};
+use super::read;
 use super::store::{tstore, with_store};
 use crate::store::Value;
 use crate::types::ValueType;
@@ -67,15 +68,9 @@ pub unsafe extern "C" fn tstore_get_value(
 ) -> i32 {
     // SAFETY: the caller's part, see `boundary`.
     unsafe {
-        let output = handle_output(value, "value");
-        with_store(db, err, |store| {
-            let mut output = output?;
-            let Some(value) = store.get(self::key(key, key_size, "key")?)? else {
-                return Ok(TSTORE_NOT_FOUND);
-            };
-            output.set(create(value)?);
-            Ok(TSTORE_OK)
-        })
+        // Before the store is looked at: NULL on every failure.
+        let _ = handle_output(value, "value");
+        with_store(db, err, |store| read::get_value(store, key, key_size, value))
     }
 }
 

@@ -166,7 +166,13 @@ impl Arena {
     pub(super) fn new(limit: u64) -> Result<Arena> {
         let lines = u32::try_from(limit / LINE_BYTES).unwrap_or(u32::MAX);
         // A whole store reserves more than a model of the index alone.
-        let most = if !cfg!(loom) { 512 } else if lines > 1 << 20 { 192 } else { 32 };
+        let most = if !cfg!(loom) {
+            512
+        } else if lines > 1 << 20 {
+            192
+        } else {
+            32
+        };
         let lines = lines.min(most);
         Ok(Arena {
             committed: AtomicUsize::new(0),

@@ -17,7 +17,7 @@ use crate::index::bytes::common_length;
 use crate::index::node::Node;
 use crate::index::reference::{Kind, Ref, Target};
 use crate::index::tree::Tree;
-use crate::index::versions::Versions;
+use crate::index::versions::{Versions, newest_position};
 use crate::index::{Direction, KeySource, Pin};
 use crate::sync::Ordering;
 use crate::types::{Lsn, Position};
@@ -32,8 +32,8 @@ pub const LOOK_AHEAD: usize = 16;
 impl Pin<'_> {
     /// Appends to `out` the positions of up to `limit` keys in `direction`, from `start` on; fewer mean
     /// that the end was reached. Of a key with several versions, the one visible at `at()` is taken, which
-    /// is asked after the versions were found, and a deletion is left out; of all others the caller looks
-    /// at the record's LSN.
+    /// is asked after the versions were found, and a deletion is left out; of all others, and where none is
+    /// visible, the newest one, and the caller looks at the record's LSN, and at the older versions.
     ///
     /// The first [`LOOK_AHEAD`] records are fetched ahead; the caller does so for the others, one for
     /// each record it reads. To go on later, under another pin: start behind the last key.
@@ -62,8 +62,9 @@ impl Pin<'_> {
                 }
                 Target::Leaf(position) => position,
                 Target::Versions(line) => match Versions::new(&self.tree.arena, line).at(at()) {
-                    Some(version) if !version.deleted => version.position,
-                    _ => continue,
+                    Some(version) if version.deleted => continue,
+                    Some(version) => version.position,
+                    None => newest_position(&self.tree.arena, line),
                 },
             };
             if found < LOOK_AHEAD {

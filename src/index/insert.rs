@@ -34,7 +34,7 @@ impl Writer {
         let fingerprint = Fingerprint::of(key);
         let leaf = Ref::leaf(fingerprint, position);
         memory.prepare(tree, 0)?;
-        let replaced = match tree.locate(key, fingerprint, keys)? {
+        let replaced = match tree.locate(&tree.root, key, fingerprint, keys)? {
             Spot::Found { slot, found, .. } => {
                 let replaced = newest(tree, found);
                 if let Target::Versions(line) = found.target() {

@@ -3,8 +3,9 @@
 //! It is an adaptive radix tree: a node holds up to 4, 11, 25, 54, 111 or 256 children, one for each
 //! byte that the keys below it go on with, and the bytes they share are skipped. Keys are not stored. A
 //! leaf is the position of a record, which carries its key, and 23 bits of the key's hash, so that most
-//! keys that are not there are told without reading a record. Only while a snapshot needs an older
-//! version of a key is its leaf a list of versions.
+//! keys that are not there are told without reading a record. Only while a commit is under way is the leaf
+//! of a key it changes a list of versions. Older versions that snapshots need stand in a second tree of the
+//! same kind, so that whoever reads what is new does not pay for them.
 //!
 //! Invariants:
 //! 1. One writer at a time ([`Writer`], methods of `&mut self`); any number of readers, which never wait
@@ -72,6 +73,18 @@ pub trait KeySource {
 #[derive(Clone, Debug)]
 pub struct Index {
     tree: Arc<tree::Tree>,
+}
+
+/// Who needs an older version of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Need {
+    /// Nobody.
+    Nobody,
+    /// Only snapshots.
+    Snapshots,
+    /// Readers of what is visible now. Whoever needs a version, all newer ones are needed by readers too, or
+    /// this one is needed by none of them.
+    Readers,
 }
 
 /// What a lookup finds. A candidate: another key may have the same fingerprint, so the caller compares

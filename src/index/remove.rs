@@ -27,7 +27,7 @@ impl Writer {
         let Writer { tree, memory } = self;
         let tree: &Tree = tree;
         memory.prepare(tree, 0)?;
-        let spot = tree.locate(key, Fingerprint::of(key), keys)?;
+        let spot = tree.locate(&tree.root, key, Fingerprint::of(key), keys)?;
         let Spot::Found { slot, found, owner } = spot else { return Ok(None) };
         let removed = newest(tree, found);
         detach(tree, memory, slot, found, owner)?;

@@ -32,7 +32,10 @@ pub(super) struct Counters {
 /// What readers and the writer share.
 #[derive(Debug)]
 pub(super) struct Tree {
+    /// The newest version of each key, and those beside it that readers may still see.
     pub(super) root: AtomicU64,
+    /// A tree of the same kind: older versions, which only snapshots see, of some of those keys.
+    pub(super) older: AtomicU64,
     pub(super) arena: Arena,
     pub(super) pins: Pins,
     pub(super) counters: Counters,
@@ -84,6 +87,7 @@ impl Tree {
     pub(super) fn new(limit: u64) -> Result<Tree> {
         Ok(Tree {
             root: AtomicU64::new(0),
+            older: AtomicU64::new(0),
             arena: Arena::new(limit)?,
             pins: Pins::new()?,
             counters: Counters {
@@ -98,7 +102,13 @@ impl Tree {
     /// the record tells.
     #[inline]
     pub(super) fn find(&self, key: &[u8]) -> Ref {
-        let mut current = Ref::from_word(self.root.load(Ordering::Acquire));
+        self.find_below(&self.root, key)
+    }
+
+    /// As [`Tree::find`], in the tree below `root`.
+    #[inline]
+    pub(super) fn find_below(&self, root: &AtomicU64, key: &[u8]) -> Ref {
+        let mut current = Ref::from_word(root.load(Ordering::Acquire));
         let mut depth = 0;
         while let Some(node) = Node::at(&self.arena, current) {
             let lines = match node.kind() {
@@ -117,6 +127,12 @@ impl Tree {
             depth += 1;
         }
         if current.may_be(Fingerprint::of(key)) { current } else { Ref::NULL }
+    }
+
+    /// Whether there are older versions of any key.
+    #[inline]
+    pub(super) fn has_older(&self) -> bool {
+        self.older.load(Ordering::Relaxed) != 0
     }
 
     /// The word in `node` where a key goes on whose first `depth` bytes led to it.
@@ -154,17 +170,18 @@ impl Tree {
         }
     }
 
-    /// What there is where `key` belongs. For the writer.
+    /// What there is where `key` belongs in the tree below `root`. For the writer.
     ///
     /// One way down is enough where all prefixes on it are short enough to stand in the nodes; where one
     /// is not, or differs from the key, and the key is not there, a second one compares them in full.
     pub(super) fn locate<'t, 'k>(
         &'t self,
+        root: &'t AtomicU64,
         key: &[u8],
         fingerprint: Fingerprint,
         keys: &'k impl KeySource,
     ) -> Result<Spot<'t, 'k>> {
-        let mut slot = &self.root;
+        let mut slot = root;
         let mut owner = None;
         let mut depth = 0;
         let mut compared = true;
@@ -172,17 +189,21 @@ impl Tree {
             let current = Ref::from_word(slot.load(Ordering::Acquire));
             let Some(node) = Node::at(&self.arena, current) else {
                 if current.is_null() {
-                    return if compared { Ok(Spot::Empty { slot }) } else { self.locate_exactly(key, keys) };
+                    return if compared {
+                        Ok(Spot::Empty { slot })
+                    } else {
+                        self.locate_exactly(root, key, keys)
+                    };
                 }
                 if !compared && !current.may_be(fingerprint) {
-                    return self.locate_exactly(key, keys);
+                    return self.locate_exactly(root, key, keys);
                 }
                 let other_key = keys.key_at(self.position_of(current)?)?;
                 if other_key == key {
                     return Ok(Spot::Found { slot, found: current, owner });
                 }
                 if !compared {
-                    return self.locate_exactly(key, keys);
+                    return self.locate_exactly(root, key, keys);
                 }
                 return Ok(Spot::OtherKey { slot, other: current, other_key, depth });
             };
@@ -193,7 +214,7 @@ impl Tree {
                 if length <= 8 && node.kind() != Kind::N256 {
                     let differing = node.prefix() ^ first_bytes(key.get(depth..).unwrap_or(&[]));
                     if depth + length > key.len() || differing.trailing_zeros() < 8 * length as u32 {
-                        return self.locate_exactly(key, keys);
+                        return self.locate_exactly(root, key, keys);
                     }
                 } else {
                     compared = false;
@@ -203,7 +224,7 @@ impl Tree {
             let Some(word) = self.step(&node, key, depth) else {
                 return match key.get(depth) {
                     Some(byte) if compared => Ok(Spot::NoPlace { slot, node: current, byte: *byte }),
-                    _ => self.locate_exactly(key, keys),
+                    _ => self.locate_exactly(root, key, keys),
                 };
             };
             let byte = key.get(depth).copied();
@@ -214,7 +235,7 @@ impl Tree {
                 // A place that is not in use.
                 return match compared {
                     true => Ok(Spot::NoPlace { slot, node: current, byte }),
-                    false => self.locate_exactly(key, keys),
+                    false => self.locate_exactly(root, key, keys),
                 };
             }
             owner = Some(Owner { slot, node: current, byte });
@@ -224,8 +245,13 @@ impl Tree {
     }
 
     /// As [`Tree::locate`], with every prefix compared in full.
-    fn locate_exactly<'t, 'k>(&'t self, key: &[u8], keys: &'k impl KeySource) -> Result<Spot<'t, 'k>> {
-        let mut slot = &self.root;
+    fn locate_exactly<'t, 'k>(
+        &'t self,
+        root: &'t AtomicU64,
+        key: &[u8],
+        keys: &'k impl KeySource,
+    ) -> Result<Spot<'t, 'k>> {
+        let mut slot = root;
         let mut owner = None;
         let mut depth = 0;
         loop {
@@ -260,13 +286,14 @@ impl Tree {
         }
     }
 
-    /// The word that holds what [`Tree::find`] finds, and the node it is in.
-    pub(super) fn candidate(
-        &self,
+    /// The word that holds what [`Tree::find_below`] finds, and the node it is in.
+    pub(super) fn candidate<'t>(
+        &'t self,
+        root: &'t AtomicU64,
         key: &[u8],
         fingerprint: Fingerprint,
-    ) -> Option<(&AtomicU64, Ref, Option<Owner<'_>>)> {
-        let mut slot = &self.root;
+    ) -> Option<(&'t AtomicU64, Ref, Option<Owner<'t>>)> {
+        let mut slot = root;
         let mut owner = None;
         let mut depth = 0;
         let mut current = Ref::from_word(slot.load(Ordering::Acquire));

@@ -1,14 +1,19 @@
 //! Changing what a key's leaf says: a new version beside the old ones, fewer versions, another place.
 //!
-//! Older versions are kept for snapshots only. The store says which: a version made at `older` and
-//! followed by one made at `newer` is needed while there is a snapshot, or a state that readers see, at
-//! an LSN from `older` on and below `newer`. So a key has at most one version more than there are
-//! snapshots.
+//! Older versions are kept for snapshots, and while a commit is not visible yet. The store says which: a
+//! version made at `older` and followed by one made at `newer` is needed while there is a snapshot, or a
+//! state that readers see, at an LSN from `older` on and below `newer`. So a key has at most one version more
+//! than there are snapshots. Those that readers may see stand beside the newest one, in a list in the place
+//! of its leaf; those that only snapshots see, in the tree of older versions.
+//!
+//! Invariants:
+//! 1. A key in the tree of older versions is in the tree of newest ones too, and all its versions there are
+//!    newer: a deletion stays there as long as the key has older versions.
+//! 2. A version gets into the tree of older ones before it leaves the other one.
 //!
 //! Callers: the store, through [`Writer`].
 
 use crate::error::{Error, Result};
-use crate::index::KeySource;
 use crate::index::arena::{Purpose, SizeClass};
 use crate::index::insert::{newest, place};
 use crate::index::reference::{Fingerprint, Ref, Target};
@@ -16,31 +21,32 @@ use crate::index::remove::detach;
 use crate::index::tree::{Owner, Spot, Tree};
 use crate::index::versions::{BLOCK_VERSIONS_MAX, HEADER_WORDS, Version, Versions, header, write_block};
 use crate::index::writer::{Memory, Scratch, Writer};
+use crate::index::{KeySource, Need};
 use crate::sync::{AtomicU64, Ordering};
 use crate::types::{Lsn, Position};
 
 impl Writer {
     /// Makes `version`, which is newer than all others, the newest one of `key`, and keeps those older
-    /// ones for which `needed(older, newer)` says so. Calls `released` with each version that is no
-    /// longer in the index, after the change is visible. A deletion that nothing older follows is not
-    /// kept: the key is taken out, or stays out.
+    /// ones that `needed(older, newer LSN)` says somebody needs. Calls `released` with each version that is
+    /// no longer in the index, after the change is visible. A deletion that nothing older follows, or another
+    /// deletion, is not kept: the key is taken out, or stays out.
     ///
-    /// Errors: `NoMemory`, or what `keys` answers. The index is as it was then.
+    /// Errors: `NoMemory`, or what `keys` answers. Nothing has changed then that a reader could see.
     pub fn push_version(
         &mut self,
         key: &[u8],
         version: Version,
         keys: &impl KeySource,
-        needed: impl FnMut(&Version, Lsn) -> bool,
+        needed: impl FnMut(&Version, Lsn) -> Need,
         released: impl FnMut(Version),
     ) -> Result<()> {
         let Writer { tree, memory } = self;
         let tree: &Tree = tree;
         let fingerprint = Fingerprint::of(key);
         memory.prepare(tree, 0)?;
-        match tree.locate(key, fingerprint, keys)? {
+        match tree.locate(&tree.root, key, fingerprint, keys)? {
             Spot::Found { slot, found, owner } => {
-                let place = Place { slot, found, owner, fingerprint };
+                let place = Place { key, slot, found, owner, fingerprint };
                 place.settle(tree, memory, Some(version), keys, needed, released)?;
             }
             _ if version.deleted => {}
@@ -53,41 +59,40 @@ impl Writer {
         Ok(())
     }
 
-    /// As [`Writer::push_version`], of a version that is no deletion. Calls `alone` first, with the record that
-    /// it replaces: where that answers true, all older versions are forgotten at once, in place.
+    /// As [`Writer::push_version`], of a version that is no deletion and that readers see from now on. Calls
+    /// `note` first, with the record that it replaces, and what is kept are only versions for snapshots;
+    /// where `note` answers that there are none, nothing is.
     pub fn put_newest(
         &mut self,
         key: &[u8],
         version: Version,
         keys: &impl KeySource,
-        alone: impl FnOnce(Option<Position>) -> bool,
-        needed: impl FnMut(&Version, Lsn) -> bool,
+        note: impl FnOnce(Option<Position>) -> bool,
+        needed: impl FnMut(&Version, Lsn) -> Need,
     ) -> Result<()> {
         let Writer { tree, memory } = self;
         let tree: &Tree = tree;
         let fingerprint = Fingerprint::of(key);
-        let leaf = Ref::leaf(fingerprint, version.position);
         memory.prepare(tree, 0)?;
-        match tree.locate(key, fingerprint, keys)? {
+        match tree.locate(&tree.root, key, fingerprint, keys)? {
             Spot::Found { slot, found, owner } => {
                 if let Target::Versions(line) = found.target() {
                     memory.prepare(tree, Versions::blocks(&tree.arena, line))?;
                 }
                 let replaced = newest(tree, found);
-                if alone(replaced) {
-                    slot.store(leaf.to_word(), Ordering::Release);
-                    memory.retire(tree, found);
-                    if replaced.is_none() {
-                        memory.key_added();
-                    }
-                } else {
-                    let place = Place { slot, found, owner, fingerprint };
-                    place.settle(tree, memory, Some(version), keys, needed, |_| {})?;
+                if note(replaced) {
+                    let place = Place { key, slot, found, owner, fingerprint };
+                    place.keep_older(tree, memory, version, keys, needed)?;
+                }
+                slot.store(Ref::leaf(fingerprint, version.position).to_word(), Ordering::Release);
+                memory.retire(tree, found);
+                if replaced.is_none() {
+                    memory.key_added();
                 }
             }
             spot => {
-                alone(None);
-                place(tree, memory, spot, key, leaf)?;
+                note(None);
+                place(tree, memory, spot, key, Ref::leaf(fingerprint, version.position))?;
                 memory.key_added();
             }
         }
@@ -98,22 +103,23 @@ impl Writer {
     /// Forgets the older versions of `key` that are no longer needed, as [`Writer::push_version`] does;
     /// the newest one stays, unless it is a deletion that nothing older follows.
     ///
-    /// Errors: `NoMemory`, or what `keys` answers. The index is as it was then.
+    /// Errors: `NoMemory`, or what `keys` answers. Nothing has changed then that a reader could see.
     pub fn prune_versions(
         &mut self,
         key: &[u8],
         keys: &impl KeySource,
-        needed: impl FnMut(&Version, Lsn) -> bool,
+        needed: impl FnMut(&Version, Lsn) -> Need,
         released: impl FnMut(Version),
     ) -> Result<()> {
         let Writer { tree, memory } = self;
         let tree: &Tree = tree;
         let fingerprint = Fingerprint::of(key);
         memory.prepare(tree, 0)?;
-        if let Spot::Found { slot, found, owner } = tree.locate(key, fingerprint, keys)?
-            && matches!(found.target(), Target::Versions(_))
-        {
-            let place = Place { slot, found, owner, fingerprint };
+        let Spot::Found { slot, found, owner } = tree.locate(&tree.root, key, fingerprint, keys)? else {
+            return Ok(());
+        };
+        if matches!(found.target(), Target::Versions(_)) || tree.has_older() {
+            let place = Place { key, slot, found, owner, fingerprint };
             place.settle(tree, memory, None, keys, needed, released)?;
             memory.publish(tree);
         }
@@ -124,39 +130,44 @@ impl Writer {
     /// False, and nothing is changed, where the index does not lead to `old` any more. The deletion of a range
     /// stands at the record that it deletes, so more than one version may stand at `old`: all of them move.
     pub fn replace_position(&mut self, key: &[u8], old: Position, new: Position) -> bool {
+        let tree = &self.tree;
         let fingerprint = Fingerprint::of(key);
-        let Some((slot, found, _)) = self.tree.candidate(key, fingerprint) else { return false };
-        // A position is that of one record, so of one key: no need to compare keys.
-        match found.target() {
-            Target::Leaf(position) if position == old => {
-                slot.store(Ref::leaf(fingerprint, new).to_word(), Ordering::Release);
-                true
-            }
-            Target::Versions(line) => {
-                let mut versions = Versions::new(&self.tree.arena, line);
-                let mut moved = false;
-                while let Some((version, word)) = versions.next_with_word() {
-                    if version.position == old {
-                        word.store(Version { position: new, ..version }.to_word(), Ordering::Release);
-                        moved = true;
+        let mut replaced = false;
+        for root in [&tree.root, &tree.older] {
+            let Some((slot, found, _)) = tree.candidate(root, key, fingerprint) else { continue };
+            // A position is that of one record, so of one key: no need to compare keys.
+            match found.target() {
+                Target::Leaf(position) if position == old => {
+                    slot.store(Ref::leaf(fingerprint, new).to_word(), Ordering::Release);
+                    replaced = true;
+                }
+                Target::Versions(line) => {
+                    // A deletion may stand at the record of the version that it deletes.
+                    let mut versions = Versions::new(&tree.arena, line);
+                    while let Some((version, word)) = versions.next_with_word() {
+                        if version.position == old {
+                            word.store(Version { position: new, ..version }.to_word(), Ordering::Release);
+                            replaced = true;
+                        }
                     }
                 }
-                moved
+                _ => {}
             }
-            _ => false,
         }
+        replaced
     }
 }
 
 /// Where a key's leaf or list is.
-struct Place<'t> {
+struct Place<'t, 'k> {
+    key: &'k [u8],
     slot: &'t AtomicU64,
     found: Ref,
     owner: Option<Owner<'t>>,
     fingerprint: Fingerprint,
 }
 
-impl Place<'_> {
+impl Place<'_, '_> {
     /// Replaces the key's versions by `newest`, if given, and those of its versions that are needed.
     fn settle(
         self,
@@ -164,14 +175,28 @@ impl Place<'_> {
         memory: &mut Memory,
         newest: Option<Version>,
         keys: &impl KeySource,
-        needed: impl FnMut(&Version, Lsn) -> bool,
+        needed: impl FnMut(&Version, Lsn) -> Need,
         mut released: impl FnMut(Version),
     ) -> Result<()> {
         let mut scratch = std::mem::take(&mut memory.scratch);
         let Scratch { before, after } = &mut scratch;
-        let settled = versions_of(tree, self.found, keys, before)
-            .and_then(|()| kept_of(newest, before, needed, after))
-            .and_then(|()| self.replace(tree, memory, newest.is_some(), before, after));
+        let mut newest = newest;
+        let settled = self
+            .versions(tree, keys, before)
+            .and_then(|beside| {
+                // What is deleted already is not deleted once more.
+                let is_gone = before.first().is_some_and(|version| version.deleted);
+                newest = newest.filter(|version| !(version.deleted && is_gone));
+                Ok((beside, kept_of(newest, before, needed, after)?))
+            })
+            .and_then(|(beside, keep)| {
+                let (new, older) = after.split_at_checked(keep).unwrap_or((after.as_slice(), &[]));
+                let (before, older_before) =
+                    before.split_at_checked(beside).unwrap_or((before.as_slice(), &[]));
+                // The older ones first: whoever does not find a version among the new ones looks there next.
+                self.set_older(tree, memory, keys, older_before, older)?;
+                self.replace(tree, memory, newest.is_some(), before, new)
+            });
         if settled.is_ok() {
             let mut kept = after.iter().skip(usize::from(newest.is_some())).peekable();
             for version in before.iter() {
@@ -186,7 +211,96 @@ impl Place<'_> {
         settled
     }
 
-    /// Makes `after` the key's versions in place of `before`.
+    /// Puts those of the key's versions into the tree of older ones that snapshots need when `newest` takes
+    /// their place.
+    fn keep_older(
+        &self,
+        tree: &Tree,
+        memory: &mut Memory,
+        newest: Version,
+        keys: &impl KeySource,
+        mut needed: impl FnMut(&Version, Lsn) -> Need,
+    ) -> Result<()> {
+        let mut only = None;
+        if let Target::Leaf(position) = self.found.target() {
+            let version = Version { lsn: keys.lsn_at(position)?, position, deleted: false };
+            if needed(&version, newest.lsn) == Need::Nobody {
+                // What is kept already is not concerned.
+                return Ok(());
+            }
+            only = Some(version);
+        }
+        let mut scratch = std::mem::take(&mut memory.scratch);
+        let Scratch { before, after } = &mut scratch;
+        let needed = |version: &Version, newer: Lsn| match only {
+            // The one was asked about, and those behind it are kept until they are looked at.
+            Some(_) => Need::Snapshots,
+            None => needed(version, newer),
+        };
+        let kept = self
+            .versions(tree, keys, before)
+            .and_then(|beside| Ok((beside, kept_of(Some(newest), before, needed, after)?)))
+            .and_then(|(beside, _)| {
+                let older_before = before.get(beside..).unwrap_or_default();
+                self.set_older(tree, memory, keys, older_before, after.get(1..).unwrap_or_default())
+            });
+        before.clear();
+        after.clear();
+        memory.scratch = scratch;
+        kept
+    }
+
+    /// Puts the versions that the key has now into `versions`, newest first. How many of them are beside the
+    /// newest one; the others are those in the tree of older ones.
+    fn versions(&self, tree: &Tree, keys: &impl KeySource, versions: &mut Vec<Version>) -> Result<usize> {
+        versions_of(tree, self.found, keys, versions)?;
+        let beside = versions.len();
+        if tree.has_older()
+            && let Spot::Found { found, .. } = tree.locate(&tree.older, self.key, self.fingerprint, keys)?
+        {
+            versions_of(tree, found, keys, versions)?;
+            // A change that failed half way left some in both trees.
+            let last = beside.checked_sub(1).and_then(|last| versions.get(last)).map_or(0, |last| last.lsn);
+            let doubled = versions.iter().skip(beside).take_while(|version| version.lsn >= last).count();
+            versions.drain(beside..beside + doubled);
+        }
+        Ok(beside)
+    }
+
+    /// Makes `after` what the tree of older versions has of the key, in place of `before`.
+    fn set_older(
+        &self,
+        tree: &Tree,
+        memory: &mut Memory,
+        keys: &impl KeySource,
+        before: &[Version],
+        after: &[Version],
+    ) -> Result<()> {
+        if before == after {
+            return Ok(());
+        }
+        let spot = tree.locate(&tree.older, self.key, self.fingerprint, keys)?;
+        let new = match after {
+            [] => Ref::NULL,
+            [only] if !only.deleted => Ref::leaf(self.fingerprint, only.position),
+            many => Ref::versions(self.fingerprint, write_list(tree, memory, many, Purpose::Grow)?),
+        };
+        match spot {
+            Spot::Found { slot, found, owner } if new.is_null() => detach(tree, memory, slot, found, owner),
+            Spot::Found { slot, found, .. } => {
+                if let Target::Versions(line) = found.target() {
+                    memory.prepare(tree, Versions::blocks(&tree.arena, line))?;
+                }
+                slot.store(new.to_word(), Ordering::Release);
+                memory.retire(tree, found);
+                Ok(())
+            }
+            _ if new.is_null() => Ok(()),
+            spot => place(tree, memory, spot, self.key, new),
+        }
+    }
+
+    /// Makes `after` the key's versions beside the newest one in place of `before`.
     fn replace(
         self,
         tree: &Tree,
@@ -213,7 +327,7 @@ impl Place<'_> {
                 count(memory);
                 return Ok(());
             }
-            [only] => Ref::leaf(self.fingerprint, only.position),
+            [only] if !only.deleted => Ref::leaf(self.fingerprint, only.position),
             many => {
                 let purpose = if grown { Purpose::Grow } else { Purpose::Shrink };
                 Ref::versions(self.fingerprint, write_list(tree, memory, many, purpose)?)
@@ -240,17 +354,25 @@ fn versions_of(tree: &Tree, found: Ref, keys: &impl KeySource, versions: &mut Ve
     }
 }
 
-/// Puts `newest`, if given, and those of `before` that are needed into `after`, newest first.
+/// Puts `newest`, if given, and those of `before` that are needed into `after`, newest first. How many of
+/// them stand beside the newest one; the others are for snapshots.
 fn kept_of(
     newest: Option<Version>,
     before: &[Version],
-    mut needed: impl FnMut(&Version, Lsn) -> bool,
+    mut needed: impl FnMut(&Version, Lsn) -> Need,
     after: &mut Vec<Version>,
-) -> Result<()> {
+) -> Result<usize> {
     let mut newer: Option<Lsn> = None;
+    let mut beside = 0;
     for version in newest.iter().chain(before) {
-        if newer.is_none_or(|newer| needed(version, newer)) {
-            push(after, *version)?;
+        match newer.map_or(Need::Readers, |newer| needed(version, newer)) {
+            Need::Nobody => {}
+            Need::Snapshots => push(after, *version)?,
+            Need::Readers => {
+                push(after, *version)?;
+                // None of those before it may be missed there.
+                beside = after.len();
+            }
         }
         newer = Some(version.lsn);
     }
@@ -258,7 +380,7 @@ fn kept_of(
     while after.last().is_some_and(|version| version.deleted) {
         after.pop();
     }
-    Ok(())
+    Ok(beside.min(after.len()))
 }
 
 fn push(versions: &mut Vec<Version>, version: Version) -> Result<()> {

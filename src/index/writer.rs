@@ -26,10 +26,11 @@ const RECLAIM_EVERY: usize = 256;
 #[cfg(any(loom, shuttle))]
 const RECLAIM_EVERY: usize = 1;
 /// Most blocks that one change of a key without versions retires.
-const RETIRED_BY_A_CHANGE: usize = 4;
+const RETIRED_BY_A_CHANGE: usize = 6;
 
-/// Most lines that one change of a key takes: two of the largest blocks.
-const LINES_OF_A_CHANGE: u32 = 2 * SizeClass::LARGEST.lines();
+/// Most lines that one change of a key takes: a list beside the newest version, a list of older ones, and
+/// there a fork and a copy of the node below it.
+const LINES_OF_A_CHANGE: u32 = 3 * SizeClass::LARGEST.lines() + 1;
 
 /// The one that may change the index.
 #[derive(Debug)]

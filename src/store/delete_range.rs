@@ -5,15 +5,19 @@
 //!
 //! Invariant 1: everything here happens under the append lock.
 //!
+//! A walk comes to the keys of the index in order, some hundred under one pin, with their records fetched
+//! ahead: the log of a random load has them anywhere.
+//!
 //! Callers: the other modules of `store`.
 
-use std::ops::{Bound, RangeInclusive};
+use std::ops::Bound;
 
 use super::{Inner, Writer};
 use crate::error::{Error, Result};
-use crate::index::{Newest, Room, Version, Writer as IndexWriter};
+use crate::index::{LOOK_AHEAD, Newest, Room, Version, Writer as IndexWriter};
 use crate::log::Log;
 use crate::log::format::{Kind, NewRecord};
+use crate::sync::lock;
 use crate::types::Lsn;
 
 /// Keys that are looked at under one pin.
@@ -39,7 +43,8 @@ impl Inner {
         loop {
             run.clear();
             self.index.pin()?.newest_of_range(start, RUN, &mut run, &self.log)?;
-            for newest in &run {
+            for (place, newest) in run.iter().enumerate() {
+                self.fetch_ahead(&run, place);
                 let key = self.log.peek(newest.position)?.key;
                 if !is_before_end(key, to) {
                     return Ok(());
@@ -55,20 +60,19 @@ impl Inner {
 
     /// How many keys there are from `from` on and before `to`, whoever can see them, and what a deletion of
     /// each takes in the index.
-    fn measure_range(&self, writer: &mut Writer, from: &[u8], to: &[u8]) -> Result<(u64, Room)> {
+    pub(super) fn measure_range(&self, writer: &mut Writer, from: &[u8], to: &[u8]) -> Result<(u64, Room)> {
         let (mut count, mut room) = (0, Room::default());
         self.for_each_in_range(writer, from, to, |_, _, newest| {
             room.add(newest.versions + 1);
+            if !self.snapshots.are_none() {
+                // What it deletes moves to where only snapshots look.
+                room.add_change();
+            }
             let expired = || self.log.peek(newest.position).map(|record| self.is_expired(&record));
             count += u64::from(!newest.deleted && !expired()?);
             Ok(())
         })?;
         Ok((count, room))
-    }
-
-    /// How many keys a deletion of the range would remove.
-    pub(super) fn count_range(&self, writer: &mut Writer, from: &[u8], to: &[u8]) -> Result<u64> {
-        Ok(self.measure_range(writer, from, to)?.0)
     }
 
     /// Sees to it that the index can take `records`, some of which delete ranges, without asking for memory.
@@ -103,17 +107,34 @@ impl Inner {
         })
     }
 
-    /// Prunes every key from `from` on and before `to`, after a commit with these LSNs deleted it.
-    pub(super) fn prune_range(
-        &self,
-        writer: &mut Writer,
-        from: &[u8],
-        to: &[u8],
-        lsns: RangeInclusive<Lsn>,
-    ) -> Result<()> {
-        self.for_each_in_range(writer, from, to, |writer, key, newest| {
-            if newest.versions > 1 || newest.deleted { self.prune_key(writer, key, &lsns) } else { Ok(()) }
-        })
+    /// Prunes every key from `from` on and before `to`, after a commit deleted it. The append lock is taken
+    /// for some keys at a time: others may have put them again meanwhile.
+    pub(super) fn prune_range(&self, from: &[u8], to: &[u8]) -> Result<()> {
+        let (mut start, mut run) = (Bound::Included(from), Vec::new());
+        loop {
+            let mut writer = lock(&self.writer)?;
+            run.clear();
+            self.index.pin()?.newest_of_range(start, RUN, &mut run, &self.log)?;
+            for (place, newest) in run.iter().enumerate() {
+                self.fetch_ahead(&run, place);
+                let key = self.log.peek(newest.position)?.key;
+                if !is_before_end(key, to) {
+                    return Ok(());
+                }
+                self.prune_key(&mut writer, key)?;
+                start = Bound::Excluded(key);
+            }
+            if run.len() < RUN {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The record some places behind this one of a run is needed soon.
+    fn fetch_ahead(&self, run: &[Newest], place: usize) {
+        if let Some(ahead) = run.get(place + LOOK_AHEAD) {
+            self.log.prefetch(ahead.position);
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::index::{Found, Pin, Versions};
 use crate::log::PinnedRecord;
 use crate::log::format::Record;
-use crate::types::{Position, ValueType};
+use crate::types::{Lsn, Position, ValueType};
 
 /// A value in the log, pinned: valid for as long as this lives, even after the store is closed. Counted;
 /// may be sent between threads.
@@ -173,6 +173,7 @@ impl Inner {
     /// snapshot itself keeps.
     pub(super) fn find_at<'a>(
         &'a self,
+        pin: &Pin<'_>,
         found: Found<'_>,
         key: &[u8],
         view: &'a View,
@@ -183,16 +184,47 @@ impl Inner {
         {
             return Ok((!view.is_expired(&replaced)).then_some((None, replaced)));
         }
-        let (position, record) = match found {
+        let seen = match found {
             Found::None => return Ok(None),
-            Found::One(position) => (position, self.log.read(position)?),
+            Found::One(position) => {
+                let record = self.log.read(position)?;
+                if record.key != key {
+                    return Ok(None);
+                }
+                (record.header.lsn <= view.lsn).then_some((position, record))
+            }
             Found::Many(versions) => match versions.at(view.lsn) {
-                Some(version) if !version.deleted => (version.position, self.log.read(version.position)?),
+                Some(version) if version.deleted => return Ok(None),
+                Some(version) => Some((version.position, self.log.read(version.position)?)),
+                None => None,
+            },
+        };
+        let seen = match seen {
+            Some(seen) => Some(seen),
+            None => self.find_older(pin, key, view.lsn)?,
+        };
+        let seen = seen.filter(|(_, record)| record.key == key && !view.is_expired(record));
+        Ok(seen.map(|(position, record)| (Some(position), record)))
+    }
+
+    /// The version of `key` at `lsn` among those that only snapshots see, checked.
+    #[cold]
+    pub(super) fn find_older(
+        &self,
+        pin: &Pin<'_>,
+        key: &[u8],
+        lsn: Lsn,
+    ) -> Result<Option<(Position, Record<'_>)>> {
+        let position = match pin.find_older(key) {
+            Found::None => return Ok(None),
+            Found::One(position) => position,
+            Found::Many(versions) => match versions.at(lsn) {
+                Some(version) if !version.deleted => version.position,
                 _ => return Ok(None),
             },
         };
-        let seen = record.key == key && record.header.lsn <= view.lsn && !view.is_expired(&record);
-        Ok(seen.then_some((Some(position), record)))
+        let record = self.log.read(position)?;
+        Ok((record.key == key && record.header.lsn <= lsn).then_some((position, record)))
     }
 
     /// See [`Store::read_many`]; with `view`, as a snapshot sees them.
@@ -218,7 +250,7 @@ impl Inner {
                 let key = key.as_ref();
                 let record = match view {
                     None => self.find_candidate(found, key)?.map(|(_, record)| record),
-                    Some(view) => self.find_at(found, key, view)?.map(|(_, record)| record),
+                    Some(view) => self.find_at(&pin, found, key, view)?.map(|(_, record)| record),
                 };
                 look(group * MANY + place, record.map(|record| (record.value_type(), record.value)));
             }

@@ -1,9 +1,10 @@
 //! Older versions that only snapshots see: which ones there are, and how they go when their snapshot does.
 //!
-//! Each version that a commit replaces and a snapshot needs is noted here under that snapshot, once. When
-//! the snapshot has ended, the note is looked at again: another snapshot may need the version and takes the
-//! note over, else the version is taken out of the index. So the work is bounded by versions times snapshots
-//! that saw them, and keys that nobody writes again are tidied too.
+//! Each version that a commit replaces and a snapshot needs is noted here under that snapshot, once,
+//! whichever commit of the key comes to prune it first. When the snapshot has ended, the note is looked at
+//! again: another snapshot may need the version and takes the note over, else the version is taken out of the
+//! index. So the work is bounded by versions times snapshots that saw them, and keys that nobody writes again
+//! are tidied too.
 //!
 //! Invariants:
 //! 1. Under the append lock. A note is made for each version that stays in the index for a snapshot.
@@ -12,13 +13,13 @@
 //!
 //! Callers: the other modules of `store`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::snapshots::{Snapshots, UNDECIDED};
 use super::{Inner, Writer};
 use crate::error::Result;
-use crate::index::Version;
+use crate::index::{Need, Version};
 use crate::sync::{MutexGuard, Ordering, lock};
 use crate::types::{Lsn, Position};
 
@@ -31,6 +32,8 @@ const SLICE_OF_A_COMMIT: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Retained {
     by_snapshot: BTreeMap<Lsn, Vec<Note>>,
+    /// The versions that there are notes of: a deleted range has one position for two versions of a key.
+    noted: HashSet<(Position, Lsn)>,
     versions: u64,
     bytes: u64,
 }
@@ -53,9 +56,13 @@ impl Retained {
     /// Notes that the snapshot at `lsn` needs `version`, whose record takes `bytes` and which the one at
     /// `newer` replaced.
     pub(super) fn add(&mut self, snapshots: &Snapshots, lsn: Lsn, note: Note) {
+        if self.noted.contains(&(note.position, note.older)) {
+            return;
+        }
         let notes = self.by_snapshot.entry(lsn).or_default();
         // Without memory for it the version stays until its key is written again.
-        if notes.try_reserve(1).is_ok() {
+        if notes.try_reserve(1).is_ok() && self.noted.try_reserve(1).is_ok() {
+            self.noted.insert((note.position, note.older));
             notes.push(note);
             self.versions += 1;
             self.bytes += note.bytes;
@@ -76,6 +83,7 @@ impl Retained {
             self.by_snapshot.remove(&lsn);
         }
         let note = note?;
+        self.noted.remove(&(note.position, note.older));
         self.versions -= 1;
         self.bytes -= note.bytes;
         Some(note)
@@ -83,21 +91,32 @@ impl Retained {
 }
 
 impl Inner {
-    /// Whether a snapshot needs `older`, which the version at `newer` replaced. With `notes`, which the commit
-    /// that replaced it passes, it is noted.
-    pub(super) fn retain(&self, older: &Version, newer: Lsn, notes: Option<&mut Retained>) -> bool {
-        let Some(lsn) = self.snapshots.needing(older.lsn, newer) else { return false };
+    /// Who needs `older`, which the version at `newer` replaced, when readers see everything up to `visible`.
+    /// The commit that replaced it passes the `notes`, once it is visible.
+    pub(super) fn need(
+        &self,
+        visible: Lsn,
+        older: &Version,
+        newer: Lsn,
+        notes: Option<&mut Retained>,
+    ) -> Need {
+        if newer > visible { Need::Readers } else { self.retain(older, newer, notes) }
+    }
+
+    /// Whether a snapshot needs `older`, which the version at `newer` replaced. With `notes` it is noted.
+    pub(super) fn retain(&self, older: &Version, newer: Lsn, notes: Option<&mut Retained>) -> Need {
+        let Some(lsn) = self.snapshots.needing(older.lsn, newer) else { return Need::Nobody };
         if let Some(notes) = notes {
             let size = |position| self.log.peek(position).map(|record| record.header.padded_length());
             let bytes = if older.deleted { 0 } else { size(older.position).unwrap_or(0) };
             let note = Note { position: older.position, older: older.lsn, newer, bytes };
             notes.add(&self.snapshots, lsn, note);
         }
-        true
+        Need::Snapshots
     }
 
-    /// A snapshot has ended for which versions were kept. Never waits: what it needed alone is taken out of the
-    /// index by the background thread, or here if the append lock is free, or by the commits that follow.
+    /// A snapshot has ended for which versions were kept. Never waits: what it needed alone is taken out of
+    /// the index by the background thread, or here if the append lock is free, or by the commits that follow.
     pub(super) fn settle_soon(self: &Arc<Self>) {
         if self.check().is_err() {
             return;
@@ -153,7 +172,7 @@ impl Inner {
             index.prune_versions(
                 key,
                 &self.log,
-                |older, newer| newer > visible || self.retain(older, newer, None),
+                |older, newer| self.need(visible, older, newer, None),
                 |_| {},
             )?;
         }
@@ -163,8 +182,8 @@ impl Inner {
 }
 
 impl Snapshots {
-    /// Before a look at what is kept. A snapshot that has said that it has ended is seen to have; one that ends
-    /// from now on says so again. A plain store could come after the look, and take back what was said.
+    /// Before a look at what is kept. A snapshot that has said that it has ended is seen to have; one that
+    /// ends from now on says so again. A plain store could come after the look, and take back what was said.
     pub(super) fn begin_to_settle(&self) {
         self.unsettled.swap(false, Ordering::AcqRel);
     }

@@ -231,6 +231,17 @@ impl Scan {
         Ok(())
     }
 
+    /// Lets the record that [`Scan::next`] returned last come again as the next one. Where it returned none,
+    /// or the scan was told where to go since, nothing changes.
+    pub fn repeat(&mut self) {
+        match self.at {
+            At::Nothing => {}
+            At::Record(_) => self.next = self.next.saturating_sub(1),
+            At::Kept => self.kept = true,
+        }
+        self.at = At::Nothing;
+    }
+
     /// Goes to the next record. False: there is none.
     pub(super) fn advance(&mut self) -> Result<bool> {
         self.snapshot.store().check()?;
@@ -260,8 +271,16 @@ impl Scan {
                     break;
                 }
             }
+            // What was written since stands in place of what the snapshot sees.
+            let seen = if record.header.lsn <= view.lsn {
+                Some((position, record))
+            } else {
+                store.find_older(&store.index.pin()?, record.key, view.lsn)?
+            };
             self.next += 1;
-            if record.header.lsn <= view.lsn && !view.is_expired(&record) {
+            if let Some((position, record)) = seen
+                && !view.is_expired(&record)
+            {
                 self.at = At::Record(position);
                 return Ok(true);
             }

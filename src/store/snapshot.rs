@@ -74,7 +74,8 @@ struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.store.snapshots.release(&self.ticket) {
+        // Also what others left that ended while the append lock was not free.
+        if self.store.snapshots.release(&self.ticket) || self.store.snapshots.unsettled() {
             self.store.settle_soon();
         }
     }
@@ -108,7 +109,7 @@ impl Snapshot {
         let Held { store, view, .. } = &*self.held;
         store.check()?;
         let pin = store.index.pin()?;
-        match store.find_at(pin.find(key), key, view)? {
+        match store.find_at(&pin, pin.find(key), key, view)? {
             Some((position, _)) => store.pinned(position, view).map(Some),
             None => Ok(None),
         }
@@ -154,7 +155,7 @@ impl Snapshot {
         let Held { store, view, .. } = &*self.held;
         store.check()?;
         let pin = store.index.pin()?;
-        Ok(store.find_at(pin.find(key), key, view)?.map(|(_, record)| look(&record)))
+        Ok(store.find_at(&pin, pin.find(key), key, view)?.map(|(_, record)| look(&record)))
     }
 
     pub(super) fn store(&self) -> &Arc<Open> {

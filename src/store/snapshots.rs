@@ -169,7 +169,8 @@ impl Snapshots {
                 if let Some(slot) = self.slots.get(index) {
                     retains = slot.retains.swap(false, Ordering::Relaxed);
                     slot.word.store(FREE, Ordering::Release);
-                    // Against `mark_retaining`: either it sees that the snapshot has ended, or this sees the mark.
+                    // Against `mark_retaining`: either it sees that the snapshot has ended, or this sees the
+                    // mark.
                     fence(Ordering::SeqCst);
                     retains |= slot.retains.load(Ordering::Relaxed);
                 }
@@ -205,8 +206,9 @@ impl Snapshots {
         self.live.load(Ordering::Acquire) == 0
     }
 
-    /// Which snapshot needs the version at `older` of a key whose next version is at `newer`, if any does: the
-    /// newest one, or [`UNDECIDED`] for one that has not read the mark yet. For the writer, after a fence.
+    /// Which snapshot needs the version at `older` of a key whose next version is at `newer`, if any does:
+    /// the newest one, or [`UNDECIDED`] for one that has not read the mark yet. For the writer, after a
+    /// fence.
     pub(super) fn needing(&self, older: Lsn, newer: Lsn) -> Option<Lsn> {
         let mut found = None;
         self.each(|word, _| found = found.max(lsn_in_need(word, older, newer)));

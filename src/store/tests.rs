@@ -2,5 +2,3 @@
 
 #[cfg(loom)]
 mod loom;
-#[cfg(all(shuttle, not(loom)))]
-mod shuttle;

@@ -53,7 +53,10 @@ struct State {
     reads: Reads,
     /// What was there before each write, since the first savepoint.
     undo: Vec<(Vec<u8>, Option<Own>)>,
-    has_savepoints: bool,
+    /// The valid savepoints: the number of each, and how long `undo` was. Both ascend.
+    savepoints: Vec<(usize, usize)>,
+    /// Savepoints so far. A number is not given twice, so that one that was rolled back stays invalid.
+    savepoints_made: usize,
 }
 
 /// What the transaction will do to a key.
@@ -76,7 +79,8 @@ impl Store {
             writes: BTreeMap::new(),
             reads: Reads::default(),
             undo: Vec::new(),
-            has_savepoints: false,
+            savepoints: Vec::new(),
+            savepoints_made: 0,
         };
         Ok(Transaction { shared: Arc::new(Shared { store: self.clone(), state: Mutex::new(state) }) })
     }
@@ -172,8 +176,11 @@ impl Transaction {
     pub fn savepoint(&self) -> Result<Savepoint> {
         let mut state = self.shared.state()?;
         state.snapshot()?;
-        state.has_savepoints = true;
-        Ok(Savepoint(state.undo.len()))
+        state.savepoints.try_reserve(1).map_err(|_| Error::NoMemory("a transaction"))?;
+        state.savepoints_made += 1;
+        let savepoint = (state.savepoints_made, state.undo.len());
+        state.savepoints.push(savepoint);
+        Ok(Savepoint(savepoint.0))
     }
 
     /// Takes back the writes since `savepoint`, which stays valid; those made after it do not. Reads stay
@@ -181,12 +188,16 @@ impl Transaction {
     pub fn roll_back_to(&self, savepoint: Savepoint) -> Result<()> {
         let mut state = self.shared.state()?;
         state.snapshot()?;
-        if savepoint.0 > state.undo.len() {
+        let place = state.savepoints.binary_search_by_key(&savepoint.0, |(number, _)| *number);
+        let Some((place, length)) =
+            place.ok().and_then(|place| Some((place, state.savepoints.get(place)?.1)))
+        else {
             return Err(Error::InvalidArgument(
                 "the savepoint is not one of this transaction, or was rolled back".to_string(),
             ));
-        }
-        while state.undo.len() > savepoint.0 {
+        };
+        state.savepoints.truncate(place + 1);
+        while state.undo.len() > length {
             let Some((key, before)) = state.undo.pop() else { break };
             match before {
                 Some(own) => state.writes.insert(key, own),
@@ -254,7 +265,7 @@ impl State {
     fn write(&mut self, key: &[u8], own: Own) -> Result<()> {
         self.snapshot()?;
         let before = self.writes.insert(key.to_vec(), own);
-        if self.has_savepoints {
+        if !self.savepoints.is_empty() {
             self.undo.push((key.to_vec(), before));
         }
         Ok(())

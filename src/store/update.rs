@@ -16,6 +16,7 @@ use super::{Durability, Inner, Store, WriteOptions};
 use crate::error::{Error, Result};
 use crate::index::{Found, Version};
 use crate::log::format::{Kind, NewRecord, Record};
+use crate::os::real::now_millis;
 use crate::types::{Lsn, Position, VALUE_SIZE_MAX, ValueType};
 
 /// What [`Store::compare_and_swap`] expects of a key.
@@ -126,8 +127,8 @@ impl Store {
         })
     }
 
-    /// Puts `bytes` behind the value of `key`, which may have none, and returns the size that it has then. The
-    /// value is of type bytes or string; bytes that would make a string invalid are refused.
+    /// Puts `bytes` behind the value of `key`, which may have none, and returns the size that it has then.
+    /// The value is of type bytes or string; bytes that would make a string invalid are refused.
     ///
     /// The whole value is written anew. Errors: `WrongType`, `ValueTooLarge`.
     pub fn append(&self, key: &[u8], bytes: &[u8]) -> Result<u64> {
@@ -157,8 +158,8 @@ impl Store {
         })
     }
 
-    /// Lets the value of `key` expire at this time, in milliseconds since 1970, or never for `None`. False: it
-    /// has none. The value is written anew.
+    /// Lets the value of `key` expire at this time, in milliseconds since 1970, or never for `None`. False:
+    /// it has none. The value is written anew.
     pub fn expire(&self, key: &[u8], expires_at: Option<i64>) -> Result<bool> {
         self.update(key, Durability::Default, |current| {
             let Some(record) = current else { return Ok((Change::Nothing, false)) };
@@ -183,6 +184,11 @@ impl Store {
     /// The clock that expiry goes by, in milliseconds since 1970-01-01 UTC.
     pub fn now(&self) -> i64 {
         self.inner.os.now_millis()
+    }
+
+    /// The system's clock, which [`Store::now`] is for every store that [`Store::open`] opened.
+    pub fn system_now() -> i64 {
+        now_millis()
     }
 
     /// Lets `decide` say what to do to `key`, knowing what it has, and does it.

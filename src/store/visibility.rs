@@ -122,8 +122,8 @@ impl Visibility {
             }
             let replaced = self.marks.replaced.load(Ordering::Relaxed);
             fence(Ordering::Acquire);
-            // A note that is being written, 0, is written by a commit that will meet the registration. But the
-            // one before it may not have met it, and have become visible since the mark was read.
+            // A note that is being written, 0, is written by a commit that will meet the registration. But
+            // the one before it may not have met it, and have become visible since the mark was read.
             if noted == self.marks.noted.load(Ordering::Relaxed) && visible == self.visible() {
                 let replaces = noted != 0 && replaced != NOTHING;
                 return (visible, replaces.then(|| Position::from_units(replaced)));

@@ -10,7 +10,6 @@
 //! Callers: `ffi`, `value`, `import`, and Rust programs.
 
 use std::borrow::Cow;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::batch::Batch;
@@ -82,25 +81,26 @@ impl Store {
         })
     }
 
-    /// Removes every key from `from` on and before `to`, or to the last one where `to` is empty, in one commit.
-    /// Returns how many there were; 0: nothing was written.
+    /// Removes every key from `from` on and before `to`, or to the last one where `to` is empty, in one
+    /// commit. Returns how many there were; 0: nothing was written.
     ///
-    /// Takes time and memory for each key: some hundred nanoseconds, and 64 bytes until the commit is visible.
-    /// Errors: as [`Store::put_with`].
+    /// Takes time and memory for each key: some hundred nanoseconds, and 64 bytes until the commit is
+    /// visible. Errors: as [`Store::put_with`].
     pub fn delete_range(&self, from: &[u8], to: &[u8]) -> Result<u64> {
         check_sizes(from, &[])?;
         check_sizes(to, &[])?;
         let mut writer = self.inner.lock_writer()?;
         self.inner.log.check_writable()?;
-        let found = self.inner.count_range(&mut writer, from, to)?;
+        let (found, room) = self.inner.measure_range(&mut writer, from, to)?;
         if found == 0 {
             let since = writer.log.last_lsn();
             drop(writer);
             self.inner.wait_answer(Durability::Default, since)?;
             return Ok(0);
         }
+        writer.index.reserve_room(&room)?;
         let record = NewRecord::new(Kind::DeleteRange, from, to);
-        self.inner.commit_and_wait(writer, &[record], Durability::Default)?;
+        self.inner.commit_reserved(writer, &[record], Durability::Default)?;
         Ok(found)
     }
 
@@ -135,9 +135,11 @@ pub(super) enum Change<'a> {
     Delete,
 }
 
+/// Keys that are pruned under one hold of the append lock.
+const KEYS_UNDER_LOCK: usize = 256;
+
 /// A commit that is in the log and the index.
 struct Commit {
-    first_lsn: Lsn,
     last_lsn: Lsn,
     waits: bool,
     /// Whether the index keeps older versions beside it until it is visible.
@@ -187,9 +189,21 @@ impl Inner {
         Ok(())
     }
 
-    /// Commits `records`, of which there is at least one, as one frame, releases the append lock, and waits as
-    /// `durability` says. The way of every change.
+    /// Commits `records`, of which there is at least one, as one frame, releases the append lock, and waits
+    /// as `durability` says. The way of every change.
     pub(super) fn commit_and_wait(
+        self: &Arc<Self>,
+        mut writer: MutexGuard<'_, Writer>,
+        records: &[NewRecord<'_>],
+        durability: Durability,
+    ) -> Result<()> {
+        // What the index needs is had before the log takes the change (invariant 2).
+        self.reserve(&mut writer, records)?;
+        self.commit_reserved(writer, records, durability)
+    }
+
+    /// As [`Inner::commit_and_wait`], when the index has room for `records` already.
+    fn commit_reserved(
         self: &Arc<Self>,
         mut writer: MutexGuard<'_, Writer>,
         records: &[NewRecord<'_>],
@@ -207,8 +221,6 @@ impl Inner {
 
     /// Commits one change.
     fn commit_one(&self, writer: &mut Writer, record: &NewRecord<'_>, waits: bool) -> Result<Commit> {
-        // What the index needs is had before the log takes the change (invariant 2).
-        self.reserve(writer, std::slice::from_ref(record))?;
         let mut beside = waits || record.kind != Kind::Put || self.visibility.is_behind();
         let appended = writer.log.append(&self.log, record)?;
         let lsn = appended.last_lsn;
@@ -219,14 +231,15 @@ impl Inner {
         if beside {
             self.put_beside(writer, record, lsn, appended.position)?;
         } else {
-            beside = !self.put_alone(writer, record.key, lsn, appended.position)?;
+            self.put_alone(writer, record.key, lsn, appended.position)?;
         }
         self.visibility.set_applied(lsn);
         self.visibility.advance(self.log.durable_lsn());
-        let commit = Commit { first_lsn: lsn, last_lsn: lsn, waits, beside };
-        if beside && self.visibility.visible() >= lsn {
-            // Visible already: what it replaced can go at once.
-            self.prune(writer, &commit, std::slice::from_ref(record));
+        let commit = Commit { last_lsn: lsn, waits, beside };
+        if beside && record.kind != Kind::DeleteRange && self.visibility.visible() >= lsn {
+            // Visible already: what it replaced can go at once. Without memory for it it stays until the key
+            // is written again.
+            let _ = self.prune_key(writer, record.key);
             beside = false;
         }
         Ok(Commit { beside, ..commit })
@@ -234,7 +247,6 @@ impl Inner {
 
     /// Commits several changes as one.
     fn commit_batch(&self, writer: &mut Writer, records: &[NewRecord<'_>], waits: bool) -> Result<Commit> {
-        self.reserve(writer, records)?;
         let mut positions = Vec::new();
         let appended = writer.log.append_batch(&self.log, records, &mut positions)?;
         if waits {
@@ -246,7 +258,7 @@ impl Inner {
         }
         self.visibility.set_applied(appended.last_lsn);
         self.visibility.advance(self.log.durable_lsn());
-        Ok(Commit { first_lsn: appended.first_lsn, last_lsn: appended.last_lsn, waits, beside: true })
+        Ok(Commit { last_lsn: appended.last_lsn, waits, beside: true })
     }
 
     /// Sees to it that the index can take `records` without asking for memory.
@@ -257,21 +269,19 @@ impl Inner {
         self.reserve_ranges(writer, records)
     }
 
-    /// Puts a change into the index that is visible at once, in place of what was there. False: there are
-    /// snapshots, and it stands beside the versions that they, and readers still, may see.
-    fn put_alone(&self, writer: &mut Writer, key: &[u8], lsn: Lsn, position: Position) -> Result<bool> {
+    /// Puts a change into the index that is visible at once, in place of what was there. What snapshots need
+    /// of that is kept.
+    fn put_alone(&self, writer: &mut Writer, key: &[u8], lsn: Lsn, position: Position) -> Result<()> {
+        let Writer { index, retained, .. } = writer;
         let version = Version { lsn, position, deleted: false };
-        let visible = self.visibility.visible();
-        let mut is_alone = false;
-        let alone = |replaced| {
+        let note = |replaced| {
             self.visibility.note(lsn, replaced);
-            is_alone = self.snapshots.are_none();
-            is_alone
+            !self.snapshots.are_none()
         };
-        let needed = |older: &Version, newer: Lsn| newer > visible || self.retain(older, newer, None);
-        let put = writer.index.put_newest(key, version, &self.log, alone, needed);
-        put.map_err(|error| self.index_failed(error))?;
-        Ok(is_alone)
+        let needed =
+            |older: &Version, newer: Lsn| self.retain(older, newer, (newer == lsn).then_some(&mut *retained));
+        let put = index.put_newest(key, version, &self.log, note, needed);
+        put.map_err(|error| self.index_failed(error))
     }
 
     /// Puts a change into the index beside the versions that readers still see.
@@ -295,7 +305,7 @@ impl Inner {
     /// Puts one version of a key into the index beside the versions that readers still see.
     pub(super) fn push_beside(&self, writer: &mut Writer, key: &[u8], version: Version) -> Result<()> {
         let visible = self.visible_for_pruning();
-        let needed = |older: &Version, newer: Lsn| newer > visible || self.retain(older, newer, None);
+        let needed = |older: &Version, newer: Lsn| self.need(visible, older, newer, None);
         writer.index.push_version(key, version, &self.log, needed, |_| {})
     }
 
@@ -327,48 +337,46 @@ impl Inner {
             self.log.wait_durable(commit.last_lsn)?;
         }
         self.wait_visible(commit.last_lsn)?;
-        if let Ok(mut writer) = lock(&self.writer) {
-            self.prune(&mut writer, commit, records);
-            self.settle_some(&mut writer);
-        }
+        self.prune(records);
         if self.snapshots.unsettled() {
             // A snapshot has ended while something was noted for it.
+            if !self.options.maintenance
+                && let Ok(mut writer) = lock(&self.writer)
+            {
+                self.settle_some(&mut writer);
+            }
             let _ = self.maintenance.wake(self);
         }
         Ok(())
     }
 
     /// Takes the older versions of these keys out of the index that nobody needs any more, and notes those
-    /// that `commit` replaced and a snapshot needs. Under the append lock.
-    fn prune(&self, writer: &mut Writer, commit: &Commit, records: &[NewRecord<'_>]) {
-        for record in records {
-            // Without memory for it they stay until the key is written again.
-            let _ = match record.kind {
-                Kind::DeleteRange => self.prune_range(writer, record.key, record.value, commit.lsns()),
-                _ => self.prune_key(writer, record.key, &commit.lsns()),
-            };
+    /// that were replaced and a snapshot needs. The append lock is free again after some keys.
+    fn prune(&self, records: &[NewRecord<'_>]) {
+        for records in records.chunk_by(|a, b| (a.kind == Kind::DeleteRange) == (b.kind == Kind::DeleteRange))
+        {
+            for records in records.chunks(KEYS_UNDER_LOCK) {
+                // Without memory for it they stay until the key is written again.
+                if let [NewRecord { kind: Kind::DeleteRange, .. }, ..] = records {
+                    records.iter().for_each(|range| {
+                        let _ = self.prune_range(range.key, range.value);
+                    });
+                } else if let Ok(mut writer) = lock(&self.writer) {
+                    records.iter().for_each(|record| {
+                        let _ = self.prune_key(&mut writer, record.key);
+                    });
+                }
+            }
         }
     }
 
-    /// As [`Inner::prune`], for one key and the commit with these LSNs.
-    pub(super) fn prune_key(
-        &self,
-        writer: &mut Writer,
-        key: &[u8],
-        lsns: &RangeInclusive<Lsn>,
-    ) -> Result<()> {
+    /// As [`Inner::prune`], for one key. What an earlier commit replaced is noted too: where several become
+    /// visible together, the first one pruned drops what stands between the others.
+    pub(super) fn prune_key(&self, writer: &mut Writer, key: &[u8]) -> Result<()> {
         let Writer { index, retained, .. } = writer;
         let visible = self.visible_for_pruning();
-        let needed = |older: &Version, newer: Lsn| {
-            newer > visible || self.retain(older, newer, lsns.contains(&newer).then_some(&mut *retained))
-        };
+        let needed = |older: &Version, newer: Lsn| self.need(visible, older, newer, Some(&mut *retained));
         index.prune_versions(key, &self.log, needed, |_| {})
-    }
-}
-
-impl Commit {
-    fn lsns(&self) -> RangeInclusive<Lsn> {
-        self.first_lsn..=self.last_lsn
     }
 }
 

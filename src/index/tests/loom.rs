@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::Records;
-use crate::index::{Direction, Found, Index, Version, Writer};
+use crate::index::{Direction, Found, Index, Need, Version, Writer};
 use crate::sync::thread;
 use crate::types::{Lsn, Position};
 
@@ -165,8 +165,8 @@ fn a_snapshot_finds_its_version_until_it_is_pruned() {
         |writer, log| log.put(writer, 5),
         |writer, log| {
             let version = Version { lsn: 100, position: Position::from_units(15), deleted: false };
-            writer.push_version(KEYS[5], version, &log.0, |_, _| true, |_| ()).unwrap();
-            writer.prune_versions(KEYS[5], &log.0, |_, _| false, |_| ()).unwrap();
+            writer.push_version(KEYS[5], version, &log.0, |_, _| Need::Readers, |_| ()).unwrap();
+            writer.prune_versions(KEYS[5], &log.0, |_, _| Need::Nobody, |_| ()).unwrap();
             writer.reclaim();
             log.put(writer, 0);
         },

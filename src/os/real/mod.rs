@@ -47,11 +47,7 @@ impl Os for RealOs {
     }
 
     fn now_millis(&self) -> i64 {
-        let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(since) => millis(since),
-            Err(before) => -millis(before.duration()),
-        }
+        now_millis()
     }
 
     fn random(&self, bytes: &mut [u8]) -> Result<()> {
@@ -62,6 +58,15 @@ impl Os for RealOs {
 
     fn process_id(&self) -> u32 {
         self.process.get()
+    }
+}
+
+/// What [`Os::now_millis`] answers of every [`RealOs`].
+pub fn now_millis() -> i64 {
+    let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => millis(since),
+        Err(before) => -millis(before.duration()),
     }
 }
 

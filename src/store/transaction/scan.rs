@@ -26,6 +26,9 @@ pub struct TransactionScan {
     /// Where it began, and then the last key it passed.
     start: Bound<Vec<u8>>,
     passed: Option<Vec<u8>>,
+    /// Whether it has come to its bound: all up to there was read, wherever a later write of the transaction
+    /// lets it go on.
+    ended: bool,
     ahead: Ahead,
     current: Option<(Vec<u8>, Value)>,
 }
@@ -61,6 +64,7 @@ impl TransactionScan {
             range,
             start: options.start().map(<[u8]>::to_vec),
             passed: None,
+            ended: false,
             ahead: Ahead::Passed,
             current: None,
         }
@@ -114,6 +118,7 @@ impl TransactionScan {
             Bound::Included(key.to_vec())
         };
         self.passed = None;
+        self.ended = false;
         self.ahead = Ahead::Passed;
         self.current = None;
         Ok(())
@@ -154,10 +159,11 @@ impl TransactionScan {
     /// The scan has passed `key`, or everything up to its bound.
     fn pass(&mut self, state: &mut State, key: Option<Vec<u8>>) -> Result<()> {
         let range = state.reads.range_mut(self.range).ok_or(Error::Internal("a scan without its range"))?;
+        self.ended |= key.is_none();
         let end = match (&key, self.options.backward) {
-            (Some(key), _) => Bound::Included(key.clone()),
-            (None, false) => self.options.to.clone(),
-            (None, true) => self.options.from.clone(),
+            (Some(key), _) if !self.ended => Bound::Included(key.clone()),
+            (_, false) => self.options.to.clone(),
+            (_, true) => self.options.from.clone(),
         };
         *range = if self.options.backward { (end, self.start.clone()) } else { (self.start.clone(), end) };
         if key.is_some() {

@@ -191,7 +191,9 @@ fn an_epoch_is_past_only_when_its_readers_are_gone() {
     use crate::sync::{AtomicU64, Ordering};
     let orders = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let count = Arc::clone(&orders);
-    loom::model(move || {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(move || {
         count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let shared = Arc::new((Pins::new().unwrap(), AtomicU64::new(1), AtomicU64::new(0)));
         let readers: Vec<_> = (0..2)

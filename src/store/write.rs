@@ -163,8 +163,8 @@ impl Inner {
         }
     }
 
-    /// Waits until what an answer rests on, all up to `since`, is as durable as the answer has to be, for it must
-    /// not be taken back by a power loss either, and until readers see it.
+    /// Waits until what an answer rests on, all up to `since`, is as durable as the answer has to be, for it
+    /// must not be taken back by a power loss either, and until readers see it.
     pub(super) fn wait_answer(&self, durability: Durability, since: Lsn) -> Result<()> {
         if planted(Bug::AnswerEarly) {
             return Ok(());

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Half of the schedules are random, half put a few preemptions where they may hurt. What a scenario does is
-//! the same in every run; only the schedule differs. A failing one is printed: with `TSTORE_REPLAY_SCHEDULE` set
+//! RUSTFLAGS="--cfg shuttle" TSTORE_TORTURE_SCHEDULES=9999 cargo test --lib -- --nocapture shuttle::
 //! to it, that scenario alone (`-- NAME`) does the same again.
 
 mod transactions;

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Half of the schedules are random, half put a few preemptions where they may hurt. What a scenario does is
-//! RUSTFLAGS="--cfg shuttle" TSTORE_TORTURE_SCHEDULES=9999 cargo test --lib -- --nocapture shuttle::
-//! to it, that scenario alone (`-- NAME`) does the same again.
+//! the same in every run; only the schedule differs. A failing one is printed: with `TSTORE_REPLAY_SCHEDULE`
+//! set to it, that scenario alone (`-- NAME`) does the same again.
 
 mod transactions;
 mod writes;

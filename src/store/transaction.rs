@@ -184,7 +184,8 @@ impl Transaction {
         let mut state = self.shared.state()?;
         state.snapshot()?;
         let place = state.savepoints.binary_search_by_key(&savepoint.0, |(number, _)| *number);
-        let Some((place, length)) = place.ok().and_then(|place| Some((place, state.savepoints.get(place)?.1)))
+        let Some((place, length)) =
+            place.ok().and_then(|place| Some((place, state.savepoints.get(place)?.1)))
         else {
             return Err(Error::InvalidArgument(
                 "the savepoint is not one of this transaction, or was rolled back".to_string(),

@@ -64,7 +64,7 @@ pub fn run(dice: &mut Dice) -> Result<u64, String> {
         let calls = dice.between(10, 40);
         let moment = dice.below(2 * threads * calls + 20);
         let durabilities = place.durabilities();
-        let (done, crash) = place.round(dice, threads, moment, |store, thread, mut dice| {
+        let (done, [before, after]) = place.round(dice, threads, moment, |store, thread, mut dice| {
             let unlike = |number: u64| ((thread + 1) << 40 | number << 8) as i64;
             let mut one = |number| {
                 let key = dice.below(KEYS);
@@ -75,10 +75,10 @@ pub fn run(dice: &mut Dice) -> Result<u64, String> {
         let mut histories: BTreeMap<u64, Vec<Call>> = BTreeMap::new();
         for (key, mut call) in done.into_iter().flatten() {
             total += 1;
-            if call.begun > crash {
+            if call.begun > after {
                 continue;
             }
-            if call.returned > crash {
+            if call.returned > before {
                 if matches!(call.action, Action::Get(_)) {
                     continue;
                 }
@@ -90,8 +90,8 @@ pub fn run(dice: &mut Dice) -> Result<u64, String> {
             let history = histories.entry(key).or_default();
             let found = get(&place.store, key);
             history.push(Call { begun: tick(), returned: tick(), action: Action::Get(found) });
-            let before = state.insert(key, found).flatten();
-            check(before, history).map_err(|text| format!("key {key}, crash at {crash}: {text}"))?;
+            let first = state.insert(key, found).flatten();
+            check(first, history).map_err(|text| format!("key {key}, crash at {before}: {text}"))?;
         }
     }
     Ok(total)

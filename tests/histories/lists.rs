@@ -142,7 +142,7 @@ pub fn run(dice: &mut Dice) -> Result<u64, String> {
         let count = dice.between(5, 25);
         let moment = dice.below(2 * threads * count + 20);
         let durabilities = place.durabilities();
-        let (done, crash) = place.round(dice, threads, moment, |store, thread, mut dice| {
+        let (done, [crash, _]) = place.round(dice, threads, moment, |store, thread, mut dice| {
             let mut one = |number| {
                 let unlike = (round << 8 | thread) << 24 | number << 8;
                 let durability = dice.choose(durabilities);

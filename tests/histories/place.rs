@@ -67,17 +67,18 @@ impl Place {
         }
     }
 
-    /// Lets `threads` threads work, and crashes at some moment of it. Returns what they return, and the tick
-    /// before which everything acknowledged has to be there. The store is the recovered one then.
+    /// Lets `threads` threads work, and crashes at some moment of it. Returns what they return, and two
+    /// ticks: what was acknowledged before the first has to be there, what was begun after the second is not. The
+    /// store is the recovered one then.
     pub fn round<T: Send>(
         &mut self,
         dice: &mut Dice,
         threads: u64,
         moment: u64,
         work: impl Fn(&Store, u64, Dice) -> T + Sync,
-    ) -> Result<(Vec<T>, u64), String> {
+    ) -> Result<(Vec<T>, [u64; 2]), String> {
         let begin = tick();
-        let mut crash = (NEVER, 0);
+        let (mut crash, mut position) = ([NEVER; 2], 0);
         let results = std::thread::scope(|scope| {
             let handles: Vec<_> = (0..threads)
                 .map(|number| {
@@ -91,8 +92,9 @@ impl Place {
                 {
                     std::thread::yield_now();
                 }
-                crash.0 = tick();
-                crash.1 = os.position().unwrap();
+                crash[0] = tick();
+                position = os.position().unwrap();
+                crash[1] = tick();
             }
             handles.into_iter().map(|handle| handle.join()).collect::<Vec<_>>()
         });
@@ -111,8 +113,7 @@ impl Place {
                     ]),
                     _ => Variant::Killed,
                 };
-                let (seed, position) = (trace.seed(), crash.1);
-                let replay = Replay { seed, position, variant, unwritten: Unwritten::Zeros };
+                let replay = Replay { seed: trace.seed(), position, variant, unwritten: Unwritten::Zeros };
                 let next = SimOs::from_image(&trace.image(&replay).unwrap());
                 let opened = Store::open_on(next.clone(), PATH, &self.options);
                 self.store = opened.map_err(|error| format!("a crash ({replay}): {error}"))?;
@@ -126,6 +127,6 @@ impl Place {
                 self.store = opened.map_err(|error| error.to_string())?;
             }
         }
-        Ok((results, crash.0))
+        Ok((results, crash))
     }
 }

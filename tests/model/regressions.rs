@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration as Time;
 
 use tinystoredb::os::sim::SimOs;
-use tinystoredb::{Batch, Durability, Error, ScanOptions, Store, SyncMode, ValueType, WriteOptions};
+use tinystoredb::{
+    Batch, Durability, Error, Expected, ScanOptions, Store, SyncMode, ValueType, WriteOptions,
+};
 
 use super::bench::{PATH, execute};
 use super::map::Entry;
@@ -129,4 +131,30 @@ fn what_expires_at_the_ends_of_time_is_absent_or_present_for_ever() {
         assert_eq!(store.exists(b"nearly for ever").unwrap(), now < i64::MAX);
         assert_eq!(store.snapshot().unwrap().exists(b"nearly for ever").unwrap(), now < i64::MAX);
     }
+}
+
+/// A commit was waiting for the device, seen by nobody; a comparison that does not wait was answered by what it
+/// had written, and who was told so still read the value before it.
+#[test]
+fn who_is_told_that_a_key_has_changed_does_not_read_what_it_had_before() {
+    let (os, store) = store(SyncMode::Always);
+    store.put(b"k", b"one").unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let other = store.clone();
+    os.during_next_sync(move || {
+        let compare = std::thread::spawn(move || {
+            let options = WriteOptions { durability: Durability::NoWait, ..WriteOptions::default() };
+            let swapped = other.compare_and_swap(b"k", Expected::Value(b"one"), Some(b"x"), options).unwrap();
+            (swapped, other.get(b"k").unwrap().map(|value| value.to_vec()))
+        });
+        // It may be answered while the sync is under way; it is given a moment.
+        for _ in 0..1000 {
+            std::thread::yield_now();
+        }
+        sender.send(compare).unwrap();
+    })
+    .unwrap();
+    store.put(b"k", b"two").unwrap();
+    let compared = receiver.recv().unwrap().join().unwrap();
+    assert_eq!(compared, (false, Some(b"two".to_vec())));
 }

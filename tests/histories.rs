@@ -23,7 +23,7 @@ use std::time::Instant;
 use random::{Dice, mix};
 
 /// Histories of each kind, unless TSTORE_HISTORIES says otherwise.
-const HISTORIES: u64 = 150;
+const HISTORIES: u64 = 100;
 
 /// Runs histories from TSTORE_TORTURE_SEED on and prints how many there were. The seed decides what the threads
 /// do, not how they meet: a failure may take several runs to come back.

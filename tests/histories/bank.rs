@@ -2,7 +2,7 @@
 
 use tinystoredb::{Batch, Durability, Error, ScanOptions, Store};
 
-use super::place::Place;
+use super::place::{Place, tick};
 use super::random::Dice;
 
 const ACCOUNTS: u64 = 8;
@@ -96,11 +96,12 @@ pub fn run(dice: &mut Dice) -> Result<u64, String> {
     let mut total = 0;
     for _ in 0..ROUNDS {
         let (threads, count) = (dice.between(2, 4), dice.between(10, 60));
-        // Nobody ticks here: the crash comes when all are done, or in the middle of it.
+        let moment = dice.below(threads * count);
         let durabilities = place.durabilities();
-        let (done, _) = place.round(dice, threads, 0, |store, thread, mut dice| {
+        let (done, _) = place.round(dice, threads, moment, |store, thread, mut dice| {
             let mut audits = Vec::new();
             for _ in 0..count {
+                tick();
                 if thread == 0 || dice.one_in(4) {
                     audits.push(audit(store, &mut dice));
                 } else {

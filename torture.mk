@@ -79,4 +79,4 @@ torture-faults:
 	$(TORTURE_TEST) --test faults -- --nocapture
 
 torture-planted:
-	$(TORTURE_TEST) --features planted --test planted -- --nocapture
+	$(TORTURE_TEST) --features planted --test planted --test planted_reads -- --nocapture

@@ -22,6 +22,7 @@ use super::{Inner, Writer};
 use crate::error::{Error, Result};
 use crate::index::Found;
 use crate::log::format::Kind;
+use crate::planted::{Bug, planted};
 use crate::sync::MutexGuard;
 use crate::types::{Lsn, Position};
 
@@ -190,11 +191,17 @@ impl Inner {
         snapshot: &Snapshot,
         reads: &mut Reads,
     ) -> Result<MutexGuard<'_, Writer>> {
+        if planted(Bug::CheckKeysOnly) {
+            reads.ranges.clear();
+        }
         reads.merge_ranges();
         let view = snapshot.view();
         // The one commit that the index may have kept nothing of.
         if view.replaced()?.is_some_and(|replaced| reads.has(replaced.key)) {
             return Err(Error::Conflict);
+        }
+        if planted(Bug::CheckBeforeLock) {
+            return self.check_index(view, reads).and_then(|()| self.lock_writer());
         }
         let mut checked = view.lsn;
         for attempt in 0.. {

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::index::{Newest, Room, Version, Writer as IndexWriter};
 use crate::log::Log;
 use crate::log::format::{Kind, NewRecord};
+use crate::planted::{Bug, planted};
 use crate::types::Lsn;
 
 /// Keys that are looked at under one pin.
@@ -42,6 +43,9 @@ impl Inner {
             for newest in &run {
                 let key = self.log.peek(newest.position)?.key;
                 if !is_before_end(key, to) {
+                    return Ok(());
+                }
+                if planted(Bug::StopAtPending) && newest.lsn > Some(self.visibility.visible()) {
                     return Ok(());
                 }
                 each(writer, key, *newest)?;

@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::index::{Found, Pin, Versions};
 use crate::log::PinnedRecord;
 use crate::log::format::Record;
+use crate::planted::{Bug, planted};
 use crate::types::{Position, ValueType};
 
 /// A value in the log, pinned: valid for as long as this lives, even after the store is closed. Counted;
@@ -183,7 +184,10 @@ impl Inner {
                 _ => return Ok(None),
             },
         };
-        let seen = record.key == key && record.header.lsn <= view.lsn && !view.is_expired(&record);
+        let seen = record.key == key
+            && record.header.lsn <= view.lsn
+            && !view.is_expired(&record)
+            && !(planted(Bug::ExpireByNow) && self.is_expired(&record));
         Ok(seen.then_some((Some(position), record)))
     }
 

@@ -19,6 +19,7 @@ use super::snapshots::{Snapshots, UNDECIDED};
 use super::{Inner, Writer};
 use crate::error::Result;
 use crate::index::Version;
+use crate::planted::{Bug, planted};
 use crate::sync::{MutexGuard, Ordering, lock};
 use crate::types::{Lsn, Position};
 
@@ -91,6 +92,9 @@ impl Inner {
     /// when that one is visible, it is noted.
     pub(super) fn retain(&self, older: &Version, newer: Lsn, notes: Option<&mut Retained>) -> bool {
         let Some(lsn) = self.snapshots.needing(older.lsn, newer) else { return false };
+        if planted(Bug::DropNeeded) {
+            return false;
+        }
         if let Some(notes) = notes {
             let size = |position| self.log.peek(position).map(|record| record.header.padded_length());
             let bytes = if older.deleted { 0 } else { size(older.position).unwrap_or(0) };
@@ -103,7 +107,7 @@ impl Inner {
     /// A snapshot has ended. Never waits: what it needed alone is taken out of the index by the background
     /// thread, or here if the append lock is free, or by the commits that follow.
     pub(super) fn snapshot_ended(self: &std::sync::Arc<Self>) {
-        if self.snapshots.retained() == 0 || self.check().is_err() {
+        if self.snapshots.retained() == 0 || self.check().is_err() || planted(Bug::NeverRelease) {
             return;
         }
         self.snapshots.set_unsettled(true);

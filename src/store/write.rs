@@ -168,6 +168,9 @@ impl Inner {
         if self.waits(durability) {
             self.log.wait_durable(since)?;
         }
+        if planted(Bug::AnswerUnseen) {
+            return Ok(());
+        }
         // The log has operations of its own behind the last commit.
         self.wait_visible(since.min(self.visibility.applied()))
     }
@@ -240,6 +243,10 @@ impl Inner {
         for ((record, position), lsn) in records.iter().zip(positions).zip(appended.first_lsn..) {
             writer.recent.push(lsn, position);
             self.put_beside(writer, record, lsn, position)?;
+            if planted(Bug::PieceByPiece) {
+                self.visibility.set_applied(lsn);
+                self.visibility.advance(self.log.durable_lsn());
+            }
         }
         self.visibility.set_applied(appended.last_lsn);
         self.visibility.advance(self.log.durable_lsn());

@@ -52,33 +52,32 @@ fn a_deletion_of_what_is_deleted_keeps_no_version() {
 #[test]
 fn what_a_snapshot_saw_is_given_back_though_later_commits_became_visible_together() {
     let (os, store) = store(SyncMode::Always);
-    store.put(b"k", b"one").unwrap();
-    let snapshot = store.snapshot().unwrap();
-    let other = store.clone();
-    // While the first of them syncs, the second one is put in and waits.
-    let second = std::thread::scope(|scope| {
+    for round in 0..50u8 {
+        let key = [round];
+        store.put(&key, b"one").unwrap();
+        let snapshot = store.snapshot().unwrap();
         let (sender, receiver) = std::sync::mpsc::channel();
-        let threads = other.clone();
+        let other = store.clone();
+        // While something else syncs both are put in, one after the other, and then wait for one sync.
         os.during_next_sync(move || {
-            let last = || threads.stats().unwrap().last_lsn;
-            let before = last();
-            let copy = threads.clone();
-            let second = std::thread::spawn(move || copy.put(b"k", b"three"));
-            while last() == before {
-                std::thread::yield_now();
+            let last = || other.stats().unwrap().last_lsn;
+            for value in [b"two", b"333"] {
+                let (before, copy) = (last(), other.clone());
+                sender.send(std::thread::spawn(move || copy.put(&key, value).unwrap())).unwrap();
+                while last() == before {
+                    std::thread::yield_now();
+                }
             }
-            sender.send(second).unwrap();
         })
         .unwrap();
-        scope.spawn(|| store.put(b"k", b"two").unwrap());
-        receiver.recv().unwrap()
-    });
-    second.join().unwrap().unwrap();
-    assert_eq!(&*snapshot.get(b"k").unwrap().unwrap(), b"one");
-    assert_eq!(store.stats().unwrap().snapshot_versions, 1);
-    drop(snapshot);
-    let alone = store.stats().unwrap();
-    assert_eq!((alone.snapshot_versions, alone.snapshot_bytes), (0, 0));
+        store.put(&[round, 0], b"something else").unwrap();
+        receiver.iter().take(2).for_each(|thread| thread.join().unwrap());
+        assert_eq!(&*snapshot.get(&key).unwrap().unwrap(), b"one");
+        assert_eq!(store.stats().unwrap().snapshot_versions, 1, "round {round}");
+        drop(snapshot);
+        let alone = store.stats().unwrap();
+        assert_eq!((alone.snapshot_versions, alone.snapshot_bytes), (0, 0));
+    }
 }
 
 /// A write of its own behind the last record let the scan go on, and what it had read ended there from then on.

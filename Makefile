@@ -104,7 +104,7 @@ test: tools-test
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --quiet -- -D warnings
 	$(CARGO) test
-	$(CARGO) test --features planted --test planted
+	$(CARGO) test --features planted --test planted --test planted_reads
 
 # Every order that loom finds in the index's models, and some thousand of shuttle's.
 explore: tools-lib

@@ -9,7 +9,7 @@
 
 CARGO ?= cargo
 
-TORTURE ?= images model histories kills cuts faults planted
+TORTURE ?= images model histories kills cuts faults planted schedules
 # Different crash images on the simulated disk, and how many processes share them.
 TORTURE_IMAGES ?= 10000000
 TORTURE_JOBS ?= $(shell nproc 2>/dev/null || echo 1)
@@ -21,6 +21,8 @@ TORTURE_HISTORIES ?= 20000
 TORTURE_KILLS ?= 20000
 # Power cuts of a loop-mounted ext4; skipped, with the reason, where that takes more than the user may do.
 TORTURE_CUTS ?= 1000
+# Schedules of each scenario in which threads use the store.
+TORTURE_SCHEDULES ?= 1000000
 # Where the random campaigns begin. Empty: the suites choose, and print it.
 TORTURE_SEED ?= $(TSTORE_TORTURE_SEED)
 # One file of output for each campaign.
@@ -33,6 +35,7 @@ unexport TSTORE_TORTURE_SEED
 endif
 
 .PHONY: torture torture-images torture-model torture-histories torture-kills torture-cuts torture-faults torture-planted
+.PHONY: torture-schedules
 
 torture:
 	@mkdir -p $(TORTURE_LOGS); failed=; \
@@ -42,7 +45,7 @@ torture:
 	    if $(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) torture-$$campaign > $$log 2>&1; then outcome=passed; \
 	    else outcome=FAILED; failed="$$failed $$campaign"; fi; \
 	    echo "torture: $$campaign $$outcome after $$(($$(date +%s) - start)) s"; \
-	    grep -E 'images per second|^model: |^histories of |kills of|cuts:|SKIPPED|NOT FOUND|TSTORE_REPLAY=|panicked at|^test result' $$log | sed 's/^/    /'; \
+	    grep -E 'images per second|schedules per second|TSTORE_REPLAY_SCHEDULE|^model: |^histories of |kills of|cuts:|SKIPPED|NOT FOUND|TSTORE_REPLAY=|panicked at|^test result' $$log | sed 's/^/    /'; \
 	done; \
 	test -z "$$failed" || { echo "torture: failed:$$failed" >&2; exit 1; }
 
@@ -80,3 +83,8 @@ torture-faults:
 
 torture-planted:
 	$(TORTURE_TEST) --features planted --test planted --test planted_reads -- --nocapture
+
+# Its own build, the one that `make explore` uses.
+torture-schedules:
+	TSTORE_TORTURE_SCHEDULES=$(TORTURE_SCHEDULES) RUSTFLAGS="--cfg shuttle" $(CARGO) test --quiet --lib \
+	  --target-dir $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/shuttle -- --nocapture shuttle::

@@ -334,6 +334,6 @@ mod tests {
             named.store(append(&second, 3, 10, written), Ordering::Release);
             readers.into_iter().for_each(|reader| reader.join().unwrap());
         });
-        println!("{orders:?} orders");
+        println!("{}: {orders:?} orders", std::thread::current().name().unwrap_or_default());
     }
 }

@@ -138,7 +138,7 @@ impl Visibility {
         self.visible() < self.marks.applied.load(Ordering::Relaxed)
     }
 
-    /// Last commit that is in the index.
+    /// Last commit that is in the index completely.
     pub(super) fn applied(&self) -> Lsn {
         self.marks.applied.load(Ordering::Acquire)
     }

@@ -20,8 +20,8 @@ impl Pin<'_> {
         self.found(self.tree.find(key))
     }
 
-    /// As [`Pin::find`], of the versions of `key` that only snapshots see. To be asked after [`Pin::find`], for
-    /// a snapshot that none of the versions is visible to that were found there.
+    /// As [`Pin::find`], of the versions of `key` that only snapshots see. To be asked after [`Pin::find`],
+    /// for a snapshot that none of the versions is visible to that were found there.
     pub fn find_older(&self, key: &[u8]) -> Found<'_> {
         self.found(self.tree.find_below(&self.tree.older, key))
     }

@@ -1,10 +1,10 @@
 //! Changing what a key's leaf says: a new version beside the old ones, fewer versions, another place.
 //!
 //! Older versions are kept for snapshots, and while a commit is not visible yet. The store says which: a
-//! version made at `older` and followed by one made at `newer` is needed while there is a snapshot, or a state
-//! that readers see, at an LSN from `older` on and below `newer`. So a key has at most one version more than
-//! there are snapshots. Those that readers may see stand beside the newest one, in a list in the place of its
-//! leaf; those that only snapshots see, in the tree of older versions.
+//! version made at `older` and followed by one made at `newer` is needed while there is a snapshot, or a
+//! state that readers see, at an LSN from `older` on and below `newer`. So a key has at most one version more
+//! than there are snapshots. Those that readers may see stand beside the newest one, in a list in the place
+//! of its leaf; those that only snapshots see, in the tree of older versions.
 //!
 //! Invariants:
 //! 1. A key in the tree of older versions is in the tree of newest ones too, and all its versions there are
@@ -27,8 +27,8 @@ use crate::types::{Lsn, Position};
 
 impl Writer {
     /// Makes `version`, which is newer than all others, the newest one of `key`, and keeps those older
-    /// ones that `needed(older, newer LSN)` says somebody needs. Calls `released` with each version that is no
-    /// longer in the index, after the change is visible. A deletion that nothing older follows, or another
+    /// ones that `needed(older, newer LSN)` says somebody needs. Calls `released` with each version that is
+    /// no longer in the index, after the change is visible. A deletion that nothing older follows, or another
     /// deletion, is not kept: the key is taken out, or stays out.
     ///
     /// Errors: `NoMemory`, or what `keys` answers. Nothing has changed then that a reader could see.
@@ -60,8 +60,8 @@ impl Writer {
     }
 
     /// As [`Writer::push_version`], of a version that is no deletion and that readers see from now on. Calls
-    /// `note` first, with the record that it replaces, and what is kept are only versions for snapshots; where
-    /// `note` answers that there are none, nothing is.
+    /// `note` first, with the record that it replaces, and what is kept are only versions for snapshots;
+    /// where `note` answers that there are none, nothing is.
     pub fn put_newest(
         &mut self,
         key: &[u8],
@@ -353,8 +353,8 @@ fn versions_of(tree: &Tree, found: Ref, keys: &impl KeySource, versions: &mut Ve
     }
 }
 
-/// Puts `newest`, if given, and those of `before` that are needed into `after`, newest first. How many of them
-/// stand beside the newest one; the others are for snapshots.
+/// Puts `newest`, if given, and those of `before` that are needed into `after`, newest first. How many of
+/// them stand beside the newest one; the others are for snapshots.
 fn kept_of(
     newest: Option<Version>,
     before: &[Version],

@@ -170,9 +170,10 @@ impl Segment {
 }
 
 /// Regions in one chunk of the table.
-const CHUNK: usize = 1024;
+const CHUNK: usize = if cfg!(loom) { 1 } else { 1024 };
 /// Chunks.
-const CHUNKS: usize = (LOG_SIZE_MAX / SEGMENT_SIZE_STEP) as usize / CHUNK;
+const CHUNKS: usize = if cfg!(loom) { 2 } else { CHUNKS_MAX };
+const CHUNKS_MAX: usize = (LOG_SIZE_MAX / SEGMENT_SIZE_STEP) as usize / CHUNK;
 
 type Chunk = Box<[AtomicPtr<Segment>]>;
 
@@ -256,5 +257,83 @@ impl SegmentTable {
             Arc::from_raw(ptr::from_ref(segment))
         };
         Ok((owned, offset))
+    }
+}
+
+#[cfg(all(test, loom))]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::log::format::{Kind, NewRecord, SEGMENT_HEADER_SIZE, SegmentHeader};
+    use crate::os::sim::SimOs;
+    use crate::os::{MapMode, Os};
+    use crate::sync::thread;
+
+    /// A segment of the smallest size, with nothing in it.
+    fn segment(os: &SimOs, table: &SegmentTable, id: u64) -> Arc<Segment> {
+        let directory = os.open_directory(Path::new("/log"), true).unwrap();
+        let file = directory.create(&id.to_string()).unwrap();
+        file.allocate(SEGMENT_SIZE_STEP).unwrap();
+        let map = file.map(SEGMENT_SIZE_STEP, MapMode::ReadWrite).unwrap();
+        map.populate(0, SEGMENT_HEADER_SIZE * 2).unwrap();
+        let header = SegmentHeader { store_id: [0; 16], segment_id: id, salt: [id as u8; 16], capacity: 0 };
+        let base = table.place(SEGMENT_SIZE_STEP).unwrap();
+        Arc::new(Segment::new(id, header.seed(), map, base, SEGMENT_HEADER_SIZE, file))
+    }
+
+    /// Writes a record and makes it readable, as `Writer::write_frame` does.
+    fn append(segment: &Segment, lsn: u64, size: usize, written: &AtomicU64) -> u64 {
+        let offset = segment.end();
+        let value = vec![lsn as u8; size];
+        let record = NewRecord::new(Kind::Put, b"key", &value);
+        let mut bytes = Vec::new();
+        record.encode_front(&mut bytes, segment.seed(), offset, lsn, 0).unwrap();
+        bytes.extend_from_slice(&value);
+        // SAFETY: above the published end, by the only writer.
+        unsafe { segment.map().write(offset, &bytes) }.unwrap();
+        // The explorer does not follow plain memory: this stands for the bytes.
+        written.store(lsn, Ordering::Relaxed);
+        segment.publish(offset + crate::log::format::padded(record.size()));
+        segment.position(offset).unwrap().to_units()
+    }
+
+    /// The log goes on in a new segment while two readers follow what the index names last.
+    /// `RUSTFLAGS="--cfg loom" cargo test --lib log::segment`
+    #[test]
+    fn a_record_that_the_index_names_is_found_and_whole_while_the_log_goes_on() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(2);
+        model.max_branches = 10_000;
+        let orders = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let count = Arc::clone(&orders);
+        model.check(move || {
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let (os, table, written) = (SimOs::new(1), SegmentTable::new(), AtomicU64::new(0));
+            let first = segment(&os, &table, 1);
+            table.insert(&first).unwrap();
+            let named = AtomicU64::new(append(&first, 1, 10, &written));
+            let second = segment(&os, &table, 2);
+            let shared = Arc::new((table, named, written));
+            let readers: Vec<_> = (0..2)
+                .map(|_| {
+                    let shared = Arc::clone(&shared);
+                    thread::spawn(move || {
+                        let (table, named, written) = &*shared;
+                        let position = Position::from_units(named.load(Ordering::Acquire));
+                        let (segment, offset) = table.find(position).unwrap();
+                        let record = segment.verify(offset).unwrap();
+                        assert!(written.load(Ordering::Relaxed) >= record.header.lsn, "read before written");
+                    })
+                })
+                .collect();
+            let (table, named, written) = &*shared;
+            // Larger than what readers take from what they have seen of the end.
+            named.store(append(&first, 2, 5000, written), Ordering::Release);
+            table.insert(&second).unwrap();
+            named.store(append(&second, 3, 10, written), Ordering::Release);
+            readers.into_iter().for_each(|reader| reader.join().unwrap());
+        });
+        println!("{orders:?} orders");
     }
 }

@@ -5,8 +5,8 @@
 //!
 //! Invariant 1: everything here happens under the append lock.
 //!
-//! A walk comes to the keys of the index in order, some hundred under one pin, with their records fetched ahead:
-//! the log of a random load has them anywhere.
+//! A walk comes to the keys of the index in order, some hundred under one pin, with their records fetched
+//! ahead: the log of a random load has them anywhere.
 //!
 //! Callers: the other modules of `store`.
 
@@ -107,7 +107,8 @@ impl Inner {
         })
     }
 
-    /// Prunes every key from `from` on and before `to`, after a commit deleted it. The append lock is taken for some keys at a time: others may have put them again meanwhile.
+    /// Prunes every key from `from` on and before `to`, after a commit deleted it. The append lock is taken
+    /// for some keys at a time: others may have put them again meanwhile.
     pub(super) fn prune_range(&self, from: &[u8], to: &[u8]) -> Result<()> {
         let (mut start, mut run) = (Bound::Included(from), Vec::new());
         loop {

@@ -3,13 +3,12 @@
 //! ```text
 //! open          lock, recover, rebuild the index
 //! write         put, delete, batch: one commit           batch        changes that take effect together
-//! delete_range  a range of keys in one commit            update       a change that rests on the value before
-//! read          get, exists, many keys                   scan         ordered iteration
-//! visibility    which commits readers see                snapshot     a view that does not change
-//! snapshots     which snapshots live                     retained     what the index keeps for them only
-//! transaction   reads and writes that are one            conflict     whether what it read has changed
-//! recent        what the log gained lately               maintenance  the background thread
-//! ```
+//! delete_range  a range of keys in one commit            update       a change that rests on the value
+//! before read          get, exists, many keys                   scan         ordered iteration visibility   
+//! which commits readers see                snapshot     a view that does not change snapshots     which
+//! snapshots live                     retained     what the index keeps for them only transaction   reads and
+//! writes that are one            conflict     whether what it read has changed recent        what the log
+//! gained lately               maintenance  the background thread ```
 //!
 //! A put goes down once: `write` takes the append lock, the log takes the frame, the index takes its
 //! position, the lock is released, and the commit waits for the device as its mode says. A get goes down
@@ -36,6 +35,8 @@ mod retained;
 mod scan;
 mod snapshot;
 mod snapshots;
+#[cfg(all(test, any(loom, shuttle)))]
+mod tests;
 mod transaction;
 mod update;
 mod visibility;

@@ -1,10 +1,10 @@
 //! Older versions that only snapshots see: which ones there are, and how they go when their snapshot does.
 //!
-//! Each version that a commit replaces and a snapshot needs is noted here under that snapshot, once, whichever
-//! commit of the key comes to prune it first. When
-//! the snapshot has ended, the note is looked at again: another snapshot may need the version and takes the
-//! note over, else the version is taken out of the index. So the work is bounded by versions times snapshots
-//! that saw them, and keys that nobody writes again are tidied too.
+//! Each version that a commit replaces and a snapshot needs is noted here under that snapshot, once,
+//! whichever commit of the key comes to prune it first. When the snapshot has ended, the note is looked at
+//! again: another snapshot may need the version and takes the note over, else the version is taken out of the
+//! index. So the work is bounded by versions times snapshots that saw them, and keys that nobody writes again
+//! are tidied too.
 //!
 //! Invariants:
 //! 1. Under the append lock. A note is made for each version that stays in the index for a snapshot.
@@ -38,12 +38,13 @@ pub(super) struct Retained {
     bytes: u64,
 }
 
+/// A version at `older` that the one at `newer` replaced.
 #[derive(Clone, Copy, Debug)]
-struct Note {
-    position: Position,
-    older: Lsn,
-    newer: Lsn,
-    bytes: u64,
+pub(super) struct Note {
+    pub(super) position: Position,
+    pub(super) older: Lsn,
+    pub(super) newer: Lsn,
+    pub(super) bytes: u64,
 }
 
 impl Retained {
@@ -54,7 +55,7 @@ impl Retained {
 
     /// Notes that the snapshot at `lsn` needs `version`, whose record takes `bytes` and which the one at
     /// `newer` replaced.
-    fn add(&mut self, snapshots: &Snapshots, lsn: Lsn, note: Note) {
+    pub(super) fn add(&mut self, snapshots: &Snapshots, lsn: Lsn, note: Note) {
         if self.noted.contains(&(note.position, note.older)) {
             return;
         }
@@ -65,15 +66,15 @@ impl Retained {
             notes.push(note);
             self.versions += 1;
             self.bytes += note.bytes;
-            if lsn == UNDECIDED || !snapshots.mark_retaining(lsn) {
+            if !snapshots.mark_retaining(note.older, note.newer) {
                 // No end of a snapshot will ask for a look at it.
-                snapshots.set_unsettled(true);
+                snapshots.set_unsettled();
             }
         }
     }
 
     /// Takes a note of a snapshot that has ended.
-    fn take(&mut self, snapshots: &Snapshots) -> Option<Note> {
+    pub(super) fn take(&mut self, snapshots: &Snapshots) -> Option<Note> {
         let ended = |lsn: &&Lsn| **lsn == UNDECIDED || !snapshots.has(**lsn);
         let lsn = *self.by_snapshot.keys().find(ended)?;
         let notes = self.by_snapshot.get_mut(&lsn)?;
@@ -90,8 +91,8 @@ impl Retained {
 }
 
 impl Inner {
-    /// Who needs `older`, which the version at `newer` replaced, when readers see everything up to `visible`. The
-    /// commit that replaced it passes the `notes`, once it is visible.
+    /// Who needs `older`, which the version at `newer` replaced, when readers see everything up to `visible`.
+    /// The commit that replaced it passes the `notes`, once it is visible.
     pub(super) fn need(
         &self,
         visible: Lsn,
@@ -114,13 +115,13 @@ impl Inner {
         Need::Snapshots
     }
 
-    /// A snapshot has ended for which versions were kept. Never waits: what it needed alone is taken out of the
-    /// index by the background thread, or here if the append lock is free, or by the commits that follow.
+    /// A snapshot has ended for which versions were kept. Never waits: what it needed alone is taken out of
+    /// the index by the background thread, or here if the append lock is free, or by the commits that follow.
     pub(super) fn settle_soon(self: &Arc<Self>) {
         if self.check().is_err() {
             return;
         }
-        self.snapshots.set_unsettled(true);
+        self.snapshots.set_unsettled();
         if self.options.maintenance && self.maintenance.wake(self).is_ok() {
             return;
         }
@@ -152,8 +153,7 @@ impl Inner {
 
     /// Looks at up to `limit` notes of snapshots that have ended. False: there is none left.
     fn settle(&self, writer: &mut MutexGuard<'_, Writer>, limit: usize) -> Result<bool> {
-        // Cleared before the look: a snapshot that ends meanwhile sets it again.
-        self.snapshots.set_unsettled(false);
+        self.snapshots.begin_to_settle();
         let Writer { index, retained, .. } = &mut **writer;
         for _ in 0..limit {
             let Some(note) = retained.take(&self.snapshots) else { return Ok(false) };
@@ -176,14 +176,21 @@ impl Inner {
                 |_| {},
             )?;
         }
-        self.snapshots.set_unsettled(true);
+        self.snapshots.set_unsettled();
         Ok(true)
     }
 }
 
 impl Snapshots {
-    fn set_unsettled(&self, unsettled: bool) {
-        self.unsettled.store(unsettled, Ordering::Release);
+    /// Before a look at what is kept. A snapshot that has said that it has ended is seen to have; one that
+    /// ends from now on says so again. A plain store could come after the look, and take back what was said.
+    pub(super) fn begin_to_settle(&self) {
+        self.unsettled.swap(false, Ordering::AcqRel);
+    }
+
+    /// Something may be kept for nobody. Exchanged here too, so that there is one order of both.
+    pub(super) fn set_unsettled(&self) {
+        self.unsettled.swap(true, Ordering::Release);
     }
 
     #[inline]

@@ -169,7 +169,8 @@ impl Snapshots {
                 if let Some(slot) = self.slots.get(index) {
                     retains = slot.retains.swap(false, Ordering::Relaxed);
                     slot.word.store(FREE, Ordering::Release);
-                    // Against `mark_retaining`: either it sees that the snapshot has ended, or this sees the mark.
+                    // Against `mark_retaining`: either it sees that the snapshot has ended, or this sees the
+                    // mark.
                     fence(Ordering::SeqCst);
                     retains |= slot.retains.load(Ordering::Relaxed);
                 }
@@ -185,15 +186,17 @@ impl Snapshots {
         retains
     }
 
-    /// Something is kept for the snapshots that see everything up to `lsn`. False: there is none any more.
-    pub(super) fn mark_retaining(&self, lsn: Lsn) -> bool {
+    /// A version is kept for the snapshots that need it, see [`Snapshots::needing`]. False: there is none any
+    /// more.
+    pub(super) fn mark_retaining(&self, older: Lsn, newer: Lsn) -> bool {
         for slot in self.slots.iter().take(self.used()) {
-            if slot.word.load(Ordering::Acquire) == lsn + 1 {
-                slot.retains.store(true, Ordering::Relaxed);
+            let word = slot.word.load(Ordering::Acquire);
+            if word != FREE && lsn_in_need(word, older, newer).is_some() {
+                slot.retains.swap(true, Ordering::Relaxed);
             }
         }
         fence(Ordering::SeqCst);
-        self.has(lsn)
+        self.needing(older, newer).is_some()
     }
 
     /// Whether there are none. The writer asks after its note, with the fence of invariant 1 between.
@@ -203,17 +206,12 @@ impl Snapshots {
         self.live.load(Ordering::Acquire) == 0
     }
 
-    /// Which snapshot needs the version at `older` of a key whose next version is at `newer`, if any does: the
-    /// newest one, or [`UNDECIDED`] for one that has not read the mark yet. For the writer, after a fence.
+    /// Which snapshot needs the version at `older` of a key whose next version is at `newer`, if any does:
+    /// the newest one, or [`UNDECIDED`] for one that has not read the mark yet. For the writer, after a
+    /// fence.
     pub(super) fn needing(&self, older: Lsn, newer: Lsn) -> Option<Lsn> {
         let mut found = None;
-        self.each(|word, _| {
-            let lsn = (word & !ANNOUNCED) - 1;
-            let needs = if word & ANNOUNCED != 0 { newer > lsn } else { older <= lsn && lsn < newer };
-            if needs {
-                found = found.max(Some(if word & ANNOUNCED != 0 { UNDECIDED } else { lsn }));
-            }
-        });
+        self.each(|word, _| found = found.max(lsn_in_need(word, older, newer)));
         found
     }
 
@@ -255,6 +253,16 @@ impl Snapshots {
         });
         figures
     }
+}
+
+/// The LSN of the snapshot with this word, or [`UNDECIDED`], where it needs the version at `older` of a key
+/// whose next version is at `newer`.
+fn lsn_in_need(word: u64, older: Lsn, newer: Lsn) -> Option<Lsn> {
+    let lsn = (word & !ANNOUNCED) - 1;
+    if word & ANNOUNCED != 0 {
+        return (newer > lsn).then_some(UNDECIDED);
+    }
+    (older <= lsn && lsn < newer).then_some(lsn)
 }
 
 /// In place of the LSN of a snapshot that has not read the mark yet.

@@ -127,8 +127,8 @@ impl Store {
         })
     }
 
-    /// Puts `bytes` behind the value of `key`, which may have none, and returns the size that it has then. The
-    /// value is of type bytes or string; bytes that would make a string invalid are refused.
+    /// Puts `bytes` behind the value of `key`, which may have none, and returns the size that it has then.
+    /// The value is of type bytes or string; bytes that would make a string invalid are refused.
     ///
     /// The whole value is written anew. Errors: `WrongType`, `ValueTooLarge`.
     pub fn append(&self, key: &[u8], bytes: &[u8]) -> Result<u64> {
@@ -158,8 +158,8 @@ impl Store {
         })
     }
 
-    /// Lets the value of `key` expire at this time, in milliseconds since 1970, or never for `None`. False: it
-    /// has none. The value is written anew.
+    /// Lets the value of `key` expire at this time, in milliseconds since 1970, or never for `None`. False:
+    /// it has none. The value is written anew.
     pub fn expire(&self, key: &[u8], expires_at: Option<i64>) -> Result<bool> {
         self.update(key, Durability::Default, |current| {
             let Some(record) = current else { return Ok((Change::Nothing, false)) };

@@ -78,7 +78,7 @@ impl Visibility {
     /// What to make of the record of operation `lsn` that the index gave as a key's only version.
     #[inline]
     pub(super) fn of_only_version(&self, lsn: Lsn) -> Seen {
-        if lsn <= self.seen.load(Ordering::Relaxed) { Seen::Visible } else { self.look(lsn) }
+        if lsn <= self.seen.load(Ordering::Acquire) { Seen::Visible } else { self.look(lsn) }
     }
 
     #[cold]
@@ -89,20 +89,22 @@ impl Visibility {
         let noted = self.marks.noted.load(Ordering::Acquire);
         let replaced = self.marks.replaced.load(Ordering::Relaxed);
         fence(Ordering::Acquire);
-        if noted == lsn && self.marks.noted.load(Ordering::Relaxed) == lsn {
+        if noted == lsn && self.marks.noted.load(Ordering::Acquire) == lsn {
             return if replaced == NOTHING {
                 Seen::NotYet
             } else {
                 Seen::Replaces(Position::from_units(replaced))
             };
         }
-        // The note is written over only after its commit has become visible.
+        // The note is written over only after its commit has become visible: who has read what is there now
+        // sees that.
         if lsn <= self.refresh() { Seen::Visible } else { Seen::NotYet }
     }
 
     fn refresh(&self) -> Lsn {
         let visible = self.visible();
-        self.seen.store(visible, Ordering::Relaxed);
+        // With all that the mark brings: who is told by this looks at other keys next.
+        self.seen.store(visible, Ordering::Release);
         visible
     }
 
@@ -115,14 +117,16 @@ impl Visibility {
         loop {
             let visible = self.visible();
             let noted = self.marks.noted.load(Ordering::Acquire);
-            if noted <= visible {
-                // A note that is being written, 0, is written by a commit that will meet the registration.
+            if noted != 0 && noted <= visible {
                 return (visible, None);
             }
             let replaced = self.marks.replaced.load(Ordering::Relaxed);
             fence(Ordering::Acquire);
+            // A note that is being written, 0, is written by a commit that will meet the registration. But
+            // the one before it may not have met it, and have become visible since the mark was read.
             if noted == self.marks.noted.load(Ordering::Relaxed) && visible == self.visible() {
-                return (visible, (replaced != NOTHING).then(|| Position::from_units(replaced)));
+                let replaces = noted != 0 && replaced != NOTHING;
+                return (visible, replaces.then(|| Position::from_units(replaced)));
             }
         }
     }
@@ -148,7 +152,8 @@ impl Visibility {
     /// visible. Under the append lock.
     #[inline]
     pub(super) fn note(&self, lsn: Lsn, replaced: Option<Position>) {
-        self.marks.noted.store(0, Ordering::Relaxed);
+        // Who reads the 0 sees that the commit of the note before is visible.
+        self.marks.noted.store(0, Ordering::Release);
         fence(Ordering::Release);
         self.marks.replaced.store(replaced.map_or(NOTHING, Position::to_units), Ordering::Relaxed);
         self.marks.noted.store(lsn, Ordering::Release);

@@ -81,11 +81,11 @@ impl Store {
         })
     }
 
-    /// Removes every key from `from` on and before `to`, or to the last one where `to` is empty, in one commit.
-    /// Returns how many there were; 0: nothing was written.
+    /// Removes every key from `from` on and before `to`, or to the last one where `to` is empty, in one
+    /// commit. Returns how many there were; 0: nothing was written.
     ///
-    /// Takes time and memory for each key: some hundred nanoseconds, and 64 bytes until the commit is visible.
-    /// Errors: as [`Store::put_with`].
+    /// Takes time and memory for each key: some hundred nanoseconds, and 64 bytes until the commit is
+    /// visible. Errors: as [`Store::put_with`].
     pub fn delete_range(&self, from: &[u8], to: &[u8]) -> Result<u64> {
         check_sizes(from, &[])?;
         check_sizes(to, &[])?;
@@ -173,8 +173,8 @@ impl Inner {
         }
     }
 
-    /// Commits `records`, of which there is at least one, as one frame, releases the append lock, and waits as
-    /// `durability` says. The way of every change.
+    /// Commits `records`, of which there is at least one, as one frame, releases the append lock, and waits
+    /// as `durability` says. The way of every change.
     pub(super) fn commit_and_wait(
         self: &Arc<Self>,
         mut writer: MutexGuard<'_, Writer>,
@@ -221,8 +221,8 @@ impl Inner {
         self.visibility.advance(self.log.durable_lsn());
         let commit = Commit { last_lsn: lsn, waits, beside };
         if beside && record.kind != Kind::DeleteRange && self.visibility.visible() >= lsn {
-            // Visible already: what it replaced can go at once. Without memory for it it stays until the key is
-            // written again.
+            // Visible already: what it replaced can go at once. Without memory for it it stays until the key
+            // is written again.
             let _ = self.prune_key(writer, record.key);
             beside = false;
         }
@@ -328,6 +328,15 @@ impl Inner {
             self.visibility.advance(self.log.durable_lsn());
         }
         self.prune(records);
+        if self.snapshots.unsettled() {
+            // A snapshot has ended while something was noted for it.
+            if !self.options.maintenance
+                && let Ok(mut writer) = lock(&self.writer)
+            {
+                self.settle_some(&mut writer);
+            }
+            let _ = self.maintenance.wake(self);
+        }
         Ok(())
     }
 

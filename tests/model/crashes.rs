@@ -27,7 +27,11 @@ impl Bench {
         let first = self.promises.first().map_or(0, |promise| promise.position);
         let reach = trace.end() - first + 1;
         // Mostly a few steps back.
-        let back = if back % 3 == 0 { usize::from(back) % reach } else { usize::from(back) % reach.min(12) };
+        let back = if back.is_multiple_of(3) {
+            usize::from(back) % reach
+        } else {
+            usize::from(back) % reach.min(12)
+        };
         let position = trace.end() - back;
         let variant = match loss {
             Loss::Kill => Variant::Killed,

@@ -1,0 +1,4 @@
+//! What threads do to the store, in every order or in many.
+
+#[cfg(loom)]
+mod loom;

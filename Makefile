@@ -105,7 +105,7 @@ test: tools-test
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --quiet -- -D warnings
 	$(CARGO) test
-	$(CARGO) test --features planted --test planted
+	$(CARGO) test --features planted --test planted --test planted_reads
 
 # Every order that loom finds in the models, and some thousand schedules of each of shuttle's scenarios.
 explore: tools-lib

@@ -2,7 +2,7 @@
  * tstore: a shell for TinyStoreDB, and an example of a complete program. See the usage text below.
  *
  * Output: `get` writes the bytes of the value and nothing else, so that they can go to a file or a pipe as they
- * are; only on a terminal a newline follows. `scan` writes a line for each record, key, tab, value, in which
+ * are; only on a terminal a newline follows. `scan` and `range` write a line for each record, key, tab, value, in which
  * bytes that are not printable ASCII, and backslashes, are escaped as in C: \n, \t, \\, \xNN. Text that was
  * stored as a string is UTF-8, so there only control characters and backslashes are escaped. Numbers and truth
  * values are written as text.
@@ -24,6 +24,10 @@ static const char usage_text[] =
     "  del KEY                        delete KEY\n"
     "  exists KEY                     tell whether KEY is there by the exit status\n"
     "  scan [PREFIX]                  list the records, or those whose keys start with PREFIX, in order\n"
+    "  range FROM TO [--backward]     list the records from FROM on and before TO; '' is no bound\n"
+    "  del-range FROM TO              delete them, and write how many there were\n"
+    "  ttl KEY [SECONDS]              write in how many seconds KEY expires, or let it expire in SECONDS;\n"
+    "                                 the answer for one that never does is 'never'\n"
     "  import-go FILE [--keep-going]  import a file of the Go TinyStoreDB; with --keep-going, of a\n"
     "                                 damaged one what stands before the damage\n"
     "  stat                           write figures about the store\n"
@@ -143,13 +147,15 @@ static int get(tstore *db, const char *key) {
     return done_or_no_such_key(status, &err);
 }
 
-static int scan(tstore *db, const char *prefix) {
+/* Lists records; see tstore_scan_range. */
+static int list(tstore *db, const char *from, const char *to, uint32_t flags) {
     tstore_error err;
     tstore_iter *iter = NULL;
     const void *key, *value;
     size_t key_size, value_size;
     int32_t status;
-    if (tstore_scan(db, prefix, strlen(prefix), &iter, &err) != TSTORE_OK) return fail(&err);
+    if (tstore_scan_range(db, from, strlen(from), to, strlen(to), flags, &iter, &err) != TSTORE_OK)
+        return fail(&err);
     while ((status = tstore_iter_next(iter, &key, &key_size, &value, &value_size, &err)) == TSTORE_OK) {
         write_escaped(key, key_size, 0);
         putchar('\t');
@@ -159,6 +165,35 @@ static int scan(tstore *db, const char *prefix) {
     tstore_iter_free(iter);
     /* The end and a failure are different answers. */
     return status == TSTORE_END ? DONE : fail(&err);
+}
+
+static int delete_range(tstore *db, const char *from, const char *to) {
+    tstore_error err;
+    uint64_t count = 0;
+    if (tstore_delete_range(db, from, strlen(from), to, strlen(to), &count, &err) != TSTORE_OK) return fail(&err);
+    printf("%llu\n", (unsigned long long)count);
+    return DONE;
+}
+
+/* The number of seconds that a text says, below 2^31; -1 where it says none. */
+static long seconds_of(const char *text) {
+    char *end;
+    unsigned long seconds = strtoul(text, &end, 10);
+    return *text >= '0' && *text <= '9' && *end == 0 && seconds < 0x7fffffffUL ? (long)seconds : -1;
+}
+
+static int time_to_live(tstore *db, const char *key, const char *seconds) {
+    tstore_error err;
+    int64_t ms = 0;
+    int32_t status;
+    if (seconds != NULL) {
+        int64_t expires_at = tstore_clock_ms() + (int64_t)seconds_of(seconds) * 1000;
+        return done_or_no_such_key(tstore_expire(db, key, strlen(key), expires_at, &err), &err);
+    }
+    status = tstore_remaining(db, key, strlen(key), &ms, &err);
+    if (status == TSTORE_OK && ms < 0) puts("never");
+    else if (status == TSTORE_OK) printf("%lld\n", (long long)((ms + 999) / 1000));
+    return done_or_no_such_key(status, &err);
 }
 
 /* Shows how far an import has come, on a terminal only. */
@@ -214,6 +249,9 @@ int main(int argc, char **argv) {
     int is_del = is_command(command, "del", count, 1, 1);
     int is_exists = is_command(command, "exists", count, 1, 1);
     int is_scan = is_command(command, "scan", count, 0, 1);
+    int is_range = is_command(command, "range", count, 2, 3) && (count == 2 || strcmp(argv[5], "--backward") == 0);
+    int is_del_range = is_command(command, "del-range", count, 2, 2);
+    int is_ttl = is_command(command, "ttl", count, 1, 2) && (second == NULL || seconds_of(second) >= 0);
     int is_stat = is_command(command, "stat", count, 0, 0);
     int is_import = is_command(command, "import-go", count, 1, 2) &&
                     (second == NULL || strcmp(second, "--keep-going") == 0);
@@ -231,7 +269,9 @@ int main(int argc, char **argv) {
         puts(tstore_build_info());
         return DONE;
     }
-    if (!(is_put || is_get || is_del || is_exists || is_scan || is_stat || is_import)) return usage();
+    if (!(is_put || is_get || is_del || is_exists || is_scan || is_range || is_del_range || is_ttl || is_stat ||
+          is_import))
+        return usage();
 
     /* Reading a store that is not there should not create one. */
     if (tstore_options_create(&options, &err) != TSTORE_OK) return fail(&err);
@@ -244,7 +284,10 @@ int main(int argc, char **argv) {
     else if (is_get) result = get(db, first);
     else if (is_del) result = done_or_no_such_key(tstore_delete(db, first, strlen(first), &err), &err);
     else if (is_exists) result = done_or_no_such_key(tstore_exists(db, first, strlen(first), &err), &err);
-    else if (is_scan) result = scan(db, first != NULL ? first : "");
+    else if (is_scan) result = list(db, first != NULL ? first : "", "", TSTORE_SCAN_PREFIX);
+    else if (is_range) result = list(db, first, second, count == 3 ? TSTORE_SCAN_BACKWARD : 0);
+    else if (is_del_range) result = delete_range(db, first, second);
+    else if (is_ttl) result = time_to_live(db, first, second);
     else if (is_import) result = import_go(db, first, second != NULL);
     else result = show_stats(db);
 

@@ -6,6 +6,9 @@
  *     db.put("exampleKey", "exampleValue");
  *     std::string value;
  *     if (db.get("exampleKey", value)) std::cout << value << '\n';
+ *     db.transact([](tinystoredb::transaction &txn) {
+ *         if (!txn.exists("otherKey")) txn.put("otherKey", "otherValue");
+ *     });
  *
  * Every negative status, and TSTORE_WRONG_TYPE, is thrown as tinystoredb::error. Objects are moved, not copied.
  * Destructors never throw: close() a store to learn whether that worked.
@@ -82,6 +85,9 @@ struct end_of_life {
     void operator()(tstore_options *handle) const noexcept { tstore_options_free(handle); }
     void operator()(tstore_value *handle) const noexcept { tstore_value_free(handle); }
     void operator()(tstore_iter *handle) const noexcept { tstore_iter_free(handle); }
+    void operator()(tstore_batch *handle) const noexcept { tstore_batch_free(handle); }
+    void operator()(tstore_snapshot *handle) const noexcept { tstore_snapshot_free(handle); }
+    void operator()(tstore_txn *handle) const noexcept { tstore_txn_free(handle); }
     void operator()(tstore *handle) const noexcept { tstore_close(handle, nullptr); }
 };
 
@@ -133,7 +139,7 @@ private:
 };
 
 /** A walk over records: `while (it.next()) use(it.key(), it.value());`. What key() and value() show is borrowed
-    until the next call of next(). */
+    until the next call of next() or seek(). */
 class iterator {
 public:
     explicit iterator(tstore_iter *handle) noexcept : handle_(handle) {}
@@ -145,6 +151,11 @@ public:
         value_ = bytes(value, value_size);
         return there;
     }
+    /** Goes to just before a key; see tstore_iter_seek. */
+    void seek(const bytes &key) {
+        call(tstore_iter_seek, handle_.get(), key.data(), key.size());
+        key_ = value_ = bytes();
+    }
     const bytes &key() const noexcept { return key_; }
     const bytes &value() const noexcept { return value_; }
     std::int32_t value_type() const noexcept { return tstore_iter_value_type(handle_.get()); }
@@ -152,6 +163,118 @@ public:
 private:
     std::unique_ptr<tstore_iter, end_of_life> handle_;
     bytes key_, value_;
+};
+
+/** The store at one moment; see tstore_snapshot. */
+class snapshot {
+public:
+    explicit snapshot(tstore_snapshot *handle) noexcept : handle_(handle) {}
+    /** The value, empty (false) where the key is absent. */
+    value get(const bytes &key) const {
+        tstore_value *handle = nullptr;
+        call(tstore_snapshot_get_value, handle_.get(), key.data(), key.size(), &handle);
+        return value(handle);
+    }
+    bool exists(const bytes &key) const {
+        return call(tstore_snapshot_exists, handle_.get(), key.data(), key.size());
+    }
+    /** See tstore_scan_range. */
+    iterator scan(const bytes &from = bytes(), const bytes &to = bytes(), std::uint32_t flags = 0) const {
+        tstore_iter *handle = nullptr;
+        call(tstore_snapshot_scan, handle_.get(), from.data(), from.size(), to.data(), to.size(), flags, &handle);
+        return iterator(handle);
+    }
+    std::uint64_t lsn() const noexcept { return tstore_snapshot_lsn(handle_.get()); }
+    const tstore_snapshot *handle() const noexcept { return handle_.get(); }
+
+private:
+    std::unique_ptr<tstore_snapshot, end_of_life> handle_;
+};
+
+/** Changes that store::write makes together; see tstore_batch. */
+class batch {
+public:
+    batch() {
+        tstore_batch *handle = nullptr;
+        call(tstore_batch_create, &handle);
+        handle_.reset(handle);
+    }
+    batch &put(const bytes &key, const bytes &value, std::int32_t type = TSTORE_TYPE_BYTES,
+               std::int64_t expires_at = 0) {
+        call(tstore_batch_put_with, handle_.get(), key.data(), key.size(), value.data(), value.size(), type,
+             expires_at);
+        return *this;
+    }
+    batch &erase(const bytes &key) {
+        call(tstore_batch_delete, handle_.get(), key.data(), key.size());
+        return *this;
+    }
+    batch &erase_range(const bytes &from, const bytes &to) {
+        call(tstore_batch_delete_range, handle_.get(), from.data(), from.size(), to.data(), to.size());
+        return *this;
+    }
+    void clear() {
+        call(tstore_batch_clear, handle_.get());
+    }
+    std::size_t size() const noexcept { return tstore_batch_count(handle_.get()); }
+    tstore_batch *handle() const noexcept { return handle_.get(); }
+
+private:
+    std::unique_ptr<tstore_batch, end_of_life> handle_;
+};
+
+/** A transaction, rolled back at the end of its scope unless it was committed; see tstore_txn. */
+class transaction {
+public:
+    explicit transaction(tstore_txn *handle) noexcept : handle_(handle) {}
+    /** The value, empty (false) where the key is absent. */
+    value get(const bytes &key) {
+        tstore_value *handle = nullptr;
+        call(tstore_txn_get_value, handle_.get(), key.data(), key.size(), &handle);
+        return value(handle);
+    }
+    bool exists(const bytes &key) {
+        return call(tstore_txn_exists, handle_.get(), key.data(), key.size());
+    }
+    void put(const bytes &key, const bytes &value, std::int32_t type = TSTORE_TYPE_BYTES,
+             std::int64_t expires_at = 0) {
+        call(tstore_txn_put_with, handle_.get(), key.data(), key.size(), value.data(), value.size(), type,
+             expires_at);
+    }
+    /** Whether the key is there. */
+    bool erase(const bytes &key) {
+        return call(tstore_txn_delete, handle_.get(), key.data(), key.size());
+    }
+    /** How many keys there are. */
+    std::uint64_t erase_range(const bytes &from, const bytes &to) {
+        std::uint64_t count = 0;
+        call(tstore_txn_delete_range, handle_.get(), from.data(), from.size(), to.data(), to.size(), &count);
+        return count;
+    }
+    iterator scan(const bytes &from = bytes(), const bytes &to = bytes(), std::uint32_t flags = 0) {
+        tstore_iter *handle = nullptr;
+        call(tstore_txn_scan, handle_.get(), from.data(), from.size(), to.data(), to.size(), flags, &handle);
+        return iterator(handle);
+    }
+    std::uint64_t savepoint() {
+        std::uint64_t number = 0;
+        call(tstore_txn_savepoint, handle_.get(), &number);
+        return number;
+    }
+    void rollback_to(std::uint64_t savepoint) {
+        call(tstore_txn_rollback_to, handle_.get(), savepoint);
+    }
+    /** Throws an error with code() TSTORE_E_CONFLICT where it has to be done again: see store::transact. */
+    void commit(std::uint32_t flags = 0) {
+        call(tstore_txn_commit, handle_.get(), flags);
+    }
+    void rollback() {
+        call(tstore_txn_rollback, handle_.get());
+    }
+    tstore_txn *handle() const noexcept { return handle_.get(); }
+
+private:
+    std::unique_ptr<tstore_txn, end_of_life> handle_;
 };
 
 /** An open store. */
@@ -220,10 +343,105 @@ public:
     bool erase(const bytes &key) {
         return call(tstore_delete, handle_.get(), key.data(), key.size());
     }
+    /** How many keys there were from `from` on and before `to`. */
+    std::uint64_t erase_range(const bytes &from, const bytes &to) {
+        std::uint64_t count = 0;
+        call(tstore_delete_range, handle_.get(), from.data(), from.size(), to.data(), to.size(), &count);
+        return count;
+    }
     iterator scan(const bytes &prefix = bytes()) const {
         tstore_iter *handle = nullptr;
         call(tstore_scan, handle_.get(), prefix.data(), prefix.size(), &handle);
         return iterator(handle);
+    }
+    /** See tstore_scan_range. */
+    iterator scan(const bytes &from, const bytes &to, std::uint32_t flags = 0) const {
+        tstore_iter *handle = nullptr;
+        call(tstore_scan_range, handle_.get(), from.data(), from.size(), to.data(), to.size(), flags, &handle);
+        return iterator(handle);
+    }
+
+    /** Whether the key had the expected value, and has the new one now. */
+    bool compare_and_swap(const bytes &key, const bytes &expected, const bytes &value) {
+        return call(tstore_compare_and_swap, handle_.get(), key.data(), key.size(), TSTORE_EXPECT_VALUE,
+                    expected.data(), expected.size(), value.data(), value.size());
+    }
+    /** Whether the key had the expected value, and is gone. */
+    bool compare_and_erase(const bytes &key, const bytes &expected) {
+        return call(tstore_compare_and_delete, handle_.get(), key.data(), key.size(), expected.data(),
+                    expected.size());
+    }
+    /** Whether the key was absent, and has the value now. */
+    bool put_if_absent(const bytes &key, const bytes &value) {
+        return call(tstore_put_if_absent, handle_.get(), key.data(), key.size(), value.data(), value.size());
+    }
+    /** Deletes the key; the value that it had, empty (false) where it was absent. */
+    value take(const bytes &key) {
+        tstore_value *handle = nullptr;
+        call(tstore_take, handle_.get(), key.data(), key.size(), &handle);
+        return value(handle);
+    }
+    /** The sum. */
+    std::int64_t increment_i64(const bytes &key, std::int64_t delta) {
+        std::int64_t sum = 0;
+        call(tstore_increment_i64, handle_.get(), key.data(), key.size(), delta, &sum);
+        return sum;
+    }
+    std::uint64_t increment_u64(const bytes &key, std::int64_t delta) {
+        std::uint64_t sum = 0;
+        call(tstore_increment_u64, handle_.get(), key.data(), key.size(), delta, &sum);
+        return sum;
+    }
+    /** The size of the value then. */
+    std::uint64_t append(const bytes &key, const bytes &more) {
+        std::uint64_t size = 0;
+        call(tstore_append, handle_.get(), key.data(), key.size(), more.data(), more.size(), &size);
+        return size;
+    }
+
+    /** Until `expires_at`, in milliseconds since 1970; tstore_clock_ms() is now. */
+    void put_until(const bytes &key, const bytes &value, std::int64_t expires_at,
+                   std::int32_t type = TSTORE_TYPE_BYTES, std::uint32_t flags = 0) {
+        call(tstore_put_until, handle_.get(), key.data(), key.size(), value.data(), value.size(), type, expires_at,
+             flags);
+    }
+    /** Whether the key is there. */
+    bool expire(const bytes &key, std::int64_t expires_at) {
+        return call(tstore_expire, handle_.get(), key.data(), key.size(), expires_at);
+    }
+    bool persist(const bytes &key) {
+        return call(tstore_persist, handle_.get(), key.data(), key.size());
+    }
+    /** Whether the key is there; `ms` is -1 where it never expires. */
+    bool remaining(const bytes &key, std::int64_t &ms) const {
+        return call(tstore_remaining, handle_.get(), key.data(), key.size(), &ms);
+    }
+
+    void write(const batch &changes, std::uint32_t flags = 0) {
+        call(tstore_write, handle_.get(), changes.handle(), flags);
+    }
+    tinystoredb::snapshot snapshot() const {
+        tstore_snapshot *handle = nullptr;
+        call(tstore_snapshot_create, handle_.get(), &handle);
+        return tinystoredb::snapshot(handle);
+    }
+    transaction begin() {
+        tstore_txn *handle = nullptr;
+        call(tstore_txn_begin, handle_.get(), &handle);
+        return transaction(handle);
+    }
+    /** Calls `body` with a transaction and commits it, as often as it takes until that does not conflict. What
+        `body` throws rolls it back and goes on to the caller. */
+    template <typename Body> void transact(Body body, std::uint32_t flags = 0) {
+        for (;;) {
+            transaction txn = begin();
+            body(txn);
+            try {
+                return txn.commit(flags);
+            } catch (const error &e) {
+                if (e.code() != TSTORE_E_CONFLICT) throw;
+            }
+        }
     }
     void sync() {
         call(tstore_sync, handle_.get());

@@ -82,6 +82,71 @@ fn the_quickstart_prints_its_value_each_time() {
     assert!(String::from_utf8_lossy(&missing.stderr).contains("TSTORE_E_NO_STORE"));
 }
 
+/// What each of the examples that follow the quickstart prints, each time.
+const OUTPUTS: [(&str, &str); 6] = [
+    (
+        "02_scan.c",
+        "all towns:\n  town/Ashby = here\n  town/Birchwood = here\n  town/Elmford = here\n  \
+         town/Oakham = here\nfrom B up to O:\n  town/Birchwood = here\n  town/Elmford = here\n\
+         the last two, backward:\n  zoo = here\n  town/Oakham = here\ntwo behind Birchwood:\n  \
+         town/Elmford = here\n  town/Oakham = here\n",
+    ),
+    ("03_batch.c", "3 changes\nuser/ann/mail is gone\nuser/anna/city is Elmford\n"),
+    ("04_snapshot.c", "the price was 10 and is 12\nthere were 2 records\n"),
+    ("05_transaction.c", "1000 from b: there is not that much\na has 70, b has 50\n"),
+    ("06_threads.c", "100 visits, 100 of them noted\n"),
+    (
+        "07_expiry_and_counters.c",
+        "the session ends within a minute: yes\nthe session is over\n42 hits\n\
+         43 less: the result is out of range\nworker 1 has the job\nworker 2 is too late\n",
+    ),
+];
+
+#[test]
+fn every_example_prints_what_it_is_about_each_time() {
+    for (source, expected) in OUTPUTS {
+        let program = build(source);
+        let directory = tempfile::tempdir().unwrap();
+        for _ in 0..2 {
+            let output = run(Command::new(&program).arg("my.db").current_dir(directory.path()));
+            assert_eq!(output, expected, "{source}");
+        }
+        let mut missing = Command::new(&program);
+        let missing = missing.arg("no/such/directory").current_dir(directory.path()).output().unwrap();
+        assert_eq!(missing.status.code(), Some(1), "{source}");
+        assert!(String::from_utf8_lossy(&missing.stderr).contains("TSTORE_E_NO_STORE"), "{source}");
+    }
+}
+
+#[test]
+fn the_shell_lists_and_deletes_ranges() {
+    let shell = Shell::new();
+    for key in ["a", "b", "c", "d"] {
+        assert_eq!(shell.answers(&["put", key, "v"]), done(""));
+    }
+    assert_eq!(shell.answers(&["range", "b", "d"]), done("b\tv\nc\tv\n"));
+    assert_eq!(shell.answers(&["range", "", "", "--backward"]), done("d\tv\nc\tv\nb\tv\na\tv\n"));
+    assert_eq!(shell.answers(&["del-range", "b", "d"]), done("2\n"));
+    assert_eq!(shell.answers(&["scan"]), done("a\tv\nd\tv\n"));
+    assert_eq!(shell.answers(&["del-range", "", ""]), done("2\n"));
+    assert_eq!(shell.answers(&["scan"]), done(""));
+}
+
+#[test]
+fn the_shell_lets_keys_expire() {
+    let shell = Shell::new();
+    assert_eq!(shell.answers(&["ttl", "k"]).0, 3, "there is no store yet");
+    assert_eq!(shell.answers(&["put", "k", "v"]), done(""));
+    assert_eq!(shell.answers(&["ttl", "k"]), done("never\n"));
+    assert_eq!(shell.answers(&["ttl", "k", "1000000"]), done(""));
+    let (status, seconds) = shell.answers(&["ttl", "k"]);
+    assert!(status == 0 && (1..=1_000_000).contains(&seconds.trim().parse::<i32>().unwrap()), "{seconds}");
+    assert_eq!(shell.answers(&["ttl", "k", "0"]), done(""));
+    for command in ["get", "exists", "ttl"] {
+        assert_eq!(shell.answers(&[command, "k"]), (1, String::new()), "{command}");
+    }
+}
+
 #[test]
 fn the_shell_puts_gets_deletes_and_scans() {
     let shell = Shell::new();
@@ -149,7 +214,7 @@ fn the_shell_tells_where_a_legacy_file_is_damaged() {
 #[test]
 fn the_shell_refuses_what_it_does_not_understand() {
     let shell = Shell::new();
-    let wrong: [&[&str]; 9] = [
+    let wrong: [&[&str]; 15] = [
         &[],
         &["db"],
         &["db", "fly"],
@@ -159,6 +224,12 @@ fn the_shell_refuses_what_it_does_not_understand() {
         &["db", "scan", "a", "b"],
         &["db", "import-go", "f", "--fly"],
         &["db", "stat", "a"],
+        &["db", "range", "a"],
+        &["db", "range", "a", "b", "--sideways"],
+        &["db", "del-range", "a"],
+        &["db", "ttl"],
+        &["db", "ttl", "k", "soon"],
+        &["db", "ttl", "k", "-1"],
     ];
     for arguments in wrong {
         let (status, complaint) = shell.complaint(arguments);

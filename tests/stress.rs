@@ -39,8 +39,10 @@ struct Stress {
     /// Writers that are still at work: readers read as long as there is one.
     writing: AtomicU64,
     /// Snapshots, and what was seen in them, on their way to other threads.
-    handed_on: Mutex<Vec<(Snapshot, BTreeMap<Vec<u8>, Vec<u8>>)>>,
+    handed_on: Mutex<Vec<(Snapshot, Contents)>>,
 }
+
+type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
 
 fn shared_key(number: u64) -> Vec<u8> {
     // Of different lengths, so that the keys share nodes at all depths.
@@ -139,7 +141,10 @@ impl Stress {
         for _ in 0..self.operations / 4 {
             let (from, to) = (random.below(ACCOUNTS), random.below(ACCOUNTS));
             let keys = [from, to].map(|account| format!("account:{account}").into_bytes());
-            while from != to {
+            if from == to {
+                continue;
+            }
+            loop {
                 let transaction = self.store.begin().unwrap();
                 let [before, after] = [0, 1].map(|at| number(&transaction.get(&keys[at]).unwrap().unwrap()));
                 if before == 0 {

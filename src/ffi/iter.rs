@@ -365,7 +365,9 @@ unsafe fn fill(source: &mut Source, buffer: *mut c_void, capacity: usize) -> Fil
     loop {
         let record = match source.next() {
             Ok(Some(record)) => record,
-            Ok(None) => return Filled { at: At::End, ..filled },
+            Ok(None) if filled.count == 0 => return Filled { at: At::End, ..filled },
+            // The next call looks again: a transaction may write something ahead until then.
+            Ok(None) => return filled,
             Err(error) => return Filled { at: At::Failed(error), ..filled },
         };
         let size = batched_size(&record);

@@ -163,21 +163,23 @@ impl Inner {
         }
     }
 
-    /// Waits until what an answer rests on, all up to `since`, is as durable as the answer has to be, for it
-    /// must not be taken back by a power loss either, and until readers see it.
+    /// Waits until what an answer rests on, all up to `since`, is as durable as the answer has to be, so that
+    /// no power loss takes it back, and visible, so that nobody who was answered sees what was before.
     pub(super) fn wait_answer(&self, durability: Durability, since: Lsn) -> Result<()> {
         if planted(Bug::AnswerEarly) {
             return Ok(());
         }
-        // The log may have got records of its own behind the last change.
-        let since = since.min(self.visibility.applied());
         if self.waits(durability) {
             self.log.wait_durable(since)?;
         }
-        self.wait_visible(since)
+        if planted(Bug::AnswerUnseen) {
+            return Ok(());
+        }
+        // The log has operations of its own behind the last commit.
+        self.wait_visible(since.min(self.visibility.applied()))
     }
 
-    /// Waits until readers see everything up to `lsn`, which is in the index.
+    /// Waits until everything up to `lsn`, a commit that is in the index, is visible.
     fn wait_visible(&self, lsn: Lsn) -> Result<()> {
         self.visibility.advance(self.log.durable_lsn());
         // A later commit may have begun to wait meanwhile, and then the mark stops at what is durable,
@@ -255,6 +257,10 @@ impl Inner {
         for ((record, position), lsn) in records.iter().zip(positions).zip(appended.first_lsn..) {
             writer.recent.push(lsn, position);
             self.put_beside(writer, record, lsn, position)?;
+            if planted(Bug::PieceByPiece) {
+                self.visibility.set_applied(lsn);
+                self.visibility.advance(self.log.durable_lsn());
+            }
         }
         self.visibility.set_applied(appended.last_lsn);
         self.visibility.advance(self.log.durable_lsn());

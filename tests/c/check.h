@@ -47,4 +47,18 @@
         CHECK(memcmp(buffer_, expected, size_) == 0);                           \
     } while (0)
 
+/* The next record of `iter` has the key and the value that the string literals say. */
+#define NEXT_IS(iter, expected_key, expected_value)                                                   \
+    do {                                                                                              \
+        const void *key_ = NULL, *value_ = NULL;                                                      \
+        size_t key_size_ = 0, value_size_ = 0;                                                        \
+        OK(tstore_iter_next((iter), &key_, &key_size_, &value_, &value_size_, &err));                 \
+        CHECK(key_size_ == sizeof(expected_key) - 1 && memcmp(key_, expected_key, key_size_) == 0);   \
+        CHECK(value_size_ == sizeof(expected_value) - 1);                                             \
+        CHECK(memcmp(value_, expected_value, value_size_) == 0);                                      \
+    } while (0)
+
+/* `iter` has no further record. */
+#define NO_MORE(iter) STATUS(TSTORE_END, tstore_iter_next((iter), NULL, NULL, NULL, NULL, &err))
+
 #endif

@@ -176,6 +176,229 @@ static void the_import(tstore *db) {
     REFUSES("report->struct_size", tstore_import_go(db, "file", 0, NULL, NULL, &report, e));
 }
 
+static void the_iterators(tstore *db) {
+    tstore_iter *iter = (tstore_iter *)&err;
+    size_t count, used;
+    char buffer[16];
+    REFUSES("db", tstore_scan_range(NULL, "a", 1, "b", 1, 0, &iter, e));
+    CHECK(iter == NULL);
+    REFUSES("from", tstore_scan_range(db, NULL, 1, "b", 1, 0, &iter, e));
+    REFUSES("to", tstore_scan_range(db, "a", 1, NULL, 1, 0, &iter, e));
+    REFUSES("flags", tstore_scan_range(db, "a", 1, "b", 1, 32, &iter, e));
+    REFUSES("flags", tstore_scan_range(db, "a", 1, "b", 1, UINT32_MAX, &iter, e));
+    REFUSES("to", tstore_scan_range(db, "a", 1, "b", 1, TSTORE_SCAN_PREFIX, &iter, e));
+    REFUSES("flags", tstore_scan_range(db, "a", 1, NULL, 0, TSTORE_SCAN_PREFIX | TSTORE_SCAN_TO_INCLUSIVE, &iter, e));
+    REFUSES("flags",
+            tstore_scan_range(db, "a", 1, NULL, 0, TSTORE_SCAN_PREFIX | TSTORE_SCAN_FROM_EXCLUSIVE, &iter, e));
+    CHECK(iter == NULL);
+    REFUSES("iter", tstore_scan_range(db, "a", 1, "b", 1, 0, NULL, e));
+    STATUS(TSTORE_E_TOO_LARGE, tstore_scan_range(db, "a", 1, "b", TSTORE_KEY_SIZE_MAX + 1, 0, &iter, &err));
+    OK(tstore_scan_range(db, "a", 1, "b", 1, TSTORE_SCAN_BACKWARD, &iter, &err));
+    REFUSES("iter", tstore_iter_seek(NULL, "a", 1, e));
+    REFUSES("key", tstore_iter_seek(iter, NULL, 1, e));
+    STATUS(TSTORE_E_TOO_LARGE, tstore_iter_seek(iter, "a", TSTORE_KEY_SIZE_MAX + 1, &err));
+    REFUSES("iter", tstore_iter_next_batch(NULL, buffer, sizeof buffer, &count, &used, e));
+    REFUSES("buffer", tstore_iter_next_batch(iter, NULL, 1, &count, &used, e));
+    REFUSES("used", tstore_iter_next_batch(iter, buffer, sizeof buffer, &count, NULL, e));
+    NO_MORE(iter);
+    tstore_iter_free(iter);
+}
+
+static void the_updates(tstore *db) {
+    tstore_value *value = (tstore_value *)&err;
+    int64_t i = 7;
+    uint64_t u = 7;
+    const int32_t is = TSTORE_EXPECT_VALUE;
+    REFUSES("db", tstore_compare_and_swap(NULL, "k", 1, is, "a", 1, "b", 1, e));
+    REFUSES("key", tstore_compare_and_swap(db, NULL, 1, is, "a", 1, "b", 1, e));
+    REFUSES("expected", tstore_compare_and_swap(db, "k", 1, is, NULL, 1, "b", 1, e));
+    REFUSES("value", tstore_compare_and_swap(db, "k", 1, is, "a", 1, NULL, 1, e));
+    REFUSES("expectation", tstore_compare_and_swap(db, "k", 1, 3, NULL, 0, "b", 1, e));
+    REFUSES("expectation", tstore_compare_and_swap(db, "k", 1, -1, "a", 1, "b", 1, e));
+    REFUSES("expected", tstore_compare_and_swap(db, "k", 1, TSTORE_EXPECT_ABSENT, "a", 1, "b", 1, e));
+    REFUSES("expected", tstore_compare_and_swap(db, "k", 1, TSTORE_EXPECT_ANY, "a", 1, "b", 1, e));
+    REFUSES("db", tstore_compare_and_delete(NULL, "k", 1, "a", 1, e));
+    REFUSES("key", tstore_compare_and_delete(db, NULL, 1, "a", 1, e));
+    REFUSES("expected", tstore_compare_and_delete(db, "k", 1, NULL, 1, e));
+    REFUSES("db", tstore_put_if_absent(NULL, "k", 1, "a", 1, e));
+    REFUSES("key", tstore_put_if_absent(db, NULL, 1, "a", 1, e));
+    REFUSES("value", tstore_put_if_absent(db, "k", 1, NULL, 1, e));
+    REFUSES("db", tstore_take(NULL, "k", 1, &value, e));
+    CHECK(value == NULL);
+    REFUSES("key", tstore_take(db, NULL, 1, &value, e));
+    REFUSES("value", tstore_take(db, "k", 1, NULL, e));
+    REFUSES("db", tstore_increment_i64(NULL, "k", 1, 1, &i, e));
+    REFUSES("key", tstore_increment_i64(db, NULL, 1, 1, &i, e));
+    REFUSES("sum", tstore_increment_i64(db, "k", 1, 1, (int64_t *)((char *)&i + 1), e));
+    REFUSES("db", tstore_increment_u64(NULL, "k", 1, 1, &u, e));
+    REFUSES("key", tstore_increment_u64(db, NULL, 1, 1, &u, e));
+    REFUSES("sum", tstore_increment_u64(db, "k", 1, 1, (uint64_t *)((char *)&u + 1), e));
+    REFUSES("db", tstore_append(NULL, "k", 1, "a", 1, &u, e));
+    REFUSES("key", tstore_append(db, NULL, 1, "a", 1, &u, e));
+    REFUSES("bytes", tstore_append(db, "k", 1, NULL, 1, &u, e));
+    REFUSES("db", tstore_delete_range(NULL, "a", 1, "z", 1, &u, e));
+    REFUSES("from", tstore_delete_range(db, NULL, 1, "z", 1, &u, e));
+    REFUSES("to", tstore_delete_range(db, "a", 1, NULL, 1, &u, e));
+    REFUSES("count", tstore_delete_range(db, "a", 1, "z", 1, (uint64_t *)((char *)&u + 1), e));
+    CHECK(i == 7 && u == 7);
+    STATUS(TSTORE_NOT_FOUND, tstore_exists(db, "k", 1, &err));
+}
+
+static void the_expiry(tstore *db) {
+    int64_t ms = 7;
+    REFUSES("db", tstore_put_until(NULL, "k", 1, "v", 1, TSTORE_TYPE_BYTES, 0, 0, e));
+    REFUSES("key", tstore_put_until(db, NULL, 1, "v", 1, TSTORE_TYPE_BYTES, 0, 0, e));
+    REFUSES("value", tstore_put_until(db, "k", 1, NULL, 1, TSTORE_TYPE_BYTES, 0, 0, e));
+    REFUSES("value_type", tstore_put_until(db, "k", 1, "v", 1, 7, 0, 0, e));
+    REFUSES("expires_at", tstore_put_until(db, "k", 1, "v", 1, TSTORE_TYPE_BYTES, -1, 0, e));
+    REFUSES("flags", tstore_put_until(db, "k", 1, "v", 1, TSTORE_TYPE_BYTES, 0, 4, e));
+    REFUSES("db", tstore_expire(NULL, "k", 1, 0, e));
+    REFUSES("key", tstore_expire(db, NULL, 1, 0, e));
+    REFUSES("expires_at", tstore_expire(db, "k", 1, INT64_MIN, e));
+    REFUSES("db", tstore_persist(NULL, "k", 1, e));
+    REFUSES("key", tstore_persist(db, NULL, 1, e));
+    REFUSES("db", tstore_remaining(NULL, "k", 1, &ms, e));
+    REFUSES("key", tstore_remaining(db, NULL, 1, &ms, e));
+    REFUSES("ms", tstore_remaining(db, "k", 1, NULL, e));
+    STATUS(TSTORE_NOT_FOUND, tstore_exists(db, "k", 1, &err));
+}
+
+static void the_batches(tstore *db) {
+    tstore_batch *batch = NULL;
+    REFUSES("batch", tstore_batch_create(NULL, e));
+    OK(tstore_batch_create(&batch, &err));
+    REFUSES("batch", tstore_batch_put(NULL, "k", 1, "v", 1, e));
+    REFUSES("key", tstore_batch_put(batch, NULL, 1, "v", 1, e));
+    REFUSES("value", tstore_batch_put(batch, "k", 1, NULL, 1, e));
+    REFUSES("batch", tstore_batch_put_with(NULL, "k", 1, "v", 1, TSTORE_TYPE_BYTES, 0, e));
+    REFUSES("key", tstore_batch_put_with(batch, NULL, 1, "v", 1, TSTORE_TYPE_BYTES, 0, e));
+    REFUSES("value", tstore_batch_put_with(batch, "k", 1, NULL, 1, TSTORE_TYPE_BYTES, 0, e));
+    REFUSES("value_type", tstore_batch_put_with(batch, "k", 1, "v", 1, -1, 0, e));
+    REFUSES("expires_at", tstore_batch_put_with(batch, "k", 1, "v", 1, TSTORE_TYPE_BYTES, -1, e));
+    REFUSES("batch", tstore_batch_delete(NULL, "k", 1, e));
+    REFUSES("key", tstore_batch_delete(batch, NULL, 1, e));
+    REFUSES("batch", tstore_batch_delete_range(NULL, "a", 1, "b", 1, e));
+    REFUSES("from", tstore_batch_delete_range(batch, NULL, 1, "b", 1, e));
+    REFUSES("to", tstore_batch_delete_range(batch, "a", 1, NULL, 1, e));
+    REFUSES("batch", tstore_batch_clear(NULL, e));
+    CHECK(tstore_batch_count(NULL) == 0 && tstore_batch_count((tstore_batch *)db) == 0);
+    CHECK(tstore_batch_count(batch) == 0);
+    OK(tstore_batch_put(batch, "k", 1, "v", 1, &err));
+    REFUSES("db", tstore_write(NULL, batch, 0, e));
+    REFUSES("batch", tstore_write(db, NULL, 0, e));
+    REFUSES("batch", tstore_write(db, (tstore_batch *)db, 0, e));
+    REFUSES("flags", tstore_write(db, batch, 4, e));
+    REFUSES("flags", tstore_write(db, batch, TSTORE_WRITE_WAIT | TSTORE_WRITE_NO_WAIT, e));
+    tstore_batch_free(NULL);
+    tstore_batch_free((tstore_batch *)db);
+    tstore_batch_free(batch);
+    STATUS(TSTORE_NOT_FOUND, tstore_exists(db, "k", 1, &err));
+}
+
+static void the_snapshots(tstore *db) {
+    tstore_snapshot *snapshot = (tstore_snapshot *)&err;
+    tstore_value *value = (tstore_value *)&err;
+    tstore_iter *iter = (tstore_iter *)&err;
+    size_t size = 7, key_size = 1, used = 7;
+    char buffer[8];
+    REFUSES("db", tstore_snapshot_create(NULL, &snapshot, e));
+    CHECK(snapshot == NULL);
+    REFUSES("snapshot", tstore_snapshot_create(db, NULL, e));
+    REFUSES("snapshot", tstore_snapshot_exists((tstore_snapshot *)db, "k", 1, e));
+    OK(tstore_snapshot_create(db, &snapshot, &err));
+    REFUSES("snapshot", tstore_snapshot_get(NULL, "k", 1, buffer, sizeof buffer, &size, e));
+    REFUSES("key", tstore_snapshot_get(snapshot, NULL, 1, buffer, sizeof buffer, &size, e));
+    REFUSES("buffer", tstore_snapshot_get(snapshot, "k", 1, NULL, 1, &size, e));
+    REFUSES("value_size", tstore_snapshot_get(snapshot, "k", 1, buffer, sizeof buffer, NULL, e));
+    REFUSES("snapshot", tstore_snapshot_get_value(NULL, "k", 1, &value, e));
+    CHECK(value == NULL);
+    REFUSES("key", tstore_snapshot_get_value(snapshot, NULL, 1, &value, e));
+    REFUSES("value", tstore_snapshot_get_value(snapshot, "k", 1, NULL, e));
+    REFUSES("snapshot", tstore_snapshot_exists(NULL, "k", 1, e));
+    REFUSES("key", tstore_snapshot_exists(snapshot, NULL, 1, e));
+    REFUSES("db", tstore_get_many(NULL, 1, "k", &key_size, buffer, sizeof buffer, &size, &used, e));
+    REFUSES("keys", tstore_get_many(db, 1, NULL, &key_size, buffer, sizeof buffer, &size, &used, e));
+    REFUSES("key_sizes", tstore_get_many(db, 1, "k", NULL, buffer, sizeof buffer, &size, &used, e));
+    REFUSES("buffer", tstore_get_many(db, 1, "k", &key_size, NULL, 1, &size, &used, e));
+    REFUSES("value_sizes", tstore_get_many(db, 1, "k", &key_size, buffer, sizeof buffer, NULL, &used, e));
+    REFUSES("used", tstore_get_many(db, 1, "k", &key_size, buffer, sizeof buffer, &size, NULL, e));
+    REFUSES("key_sizes", tstore_get_many(db, 1, "k", (size_t *)((char *)&key_size + 1), NULL, 0, &size, &used, e));
+    REFUSES("snapshot", tstore_snapshot_get_many(NULL, 1, "k", &key_size, buffer, 8, &size, &used, e));
+    REFUSES("keys", tstore_snapshot_get_many(snapshot, 1, NULL, &key_size, buffer, 8, &size, &used, e));
+    REFUSES("key_sizes", tstore_snapshot_get_many(snapshot, 1, "k", NULL, buffer, 8, &size, &used, e));
+    REFUSES("buffer", tstore_snapshot_get_many(snapshot, 1, "k", &key_size, NULL, 8, &size, &used, e));
+    REFUSES("value_sizes", tstore_snapshot_get_many(snapshot, 1, "k", &key_size, buffer, 8, NULL, &used, e));
+    REFUSES("used", tstore_snapshot_get_many(snapshot, 1, "k", &key_size, buffer, 8, &size, NULL, e));
+    REFUSES("snapshot", tstore_snapshot_scan(NULL, NULL, 0, NULL, 0, 0, &iter, e));
+    CHECK(iter == NULL);
+    REFUSES("from", tstore_snapshot_scan(snapshot, NULL, 1, NULL, 0, 0, &iter, e));
+    REFUSES("to", tstore_snapshot_scan(snapshot, NULL, 0, NULL, 1, 0, &iter, e));
+    REFUSES("flags", tstore_snapshot_scan(snapshot, NULL, 0, NULL, 0, 32, &iter, e));
+    REFUSES("iter", tstore_snapshot_scan(snapshot, NULL, 0, NULL, 0, 0, NULL, e));
+    CHECK(size == 7 && used == 7 && tstore_snapshot_lsn(NULL) == 0);
+    CHECK(tstore_snapshot_lsn((tstore_snapshot *)db) == 0);
+    tstore_snapshot_free(NULL);
+    tstore_snapshot_free((tstore_snapshot *)db);
+    tstore_snapshot_free(snapshot);
+}
+
+static void the_transactions(tstore *db) {
+    tstore_txn *txn = (tstore_txn *)&err;
+    tstore_value *value = (tstore_value *)&err;
+    tstore_iter *iter = (tstore_iter *)&err;
+    size_t size = 7;
+    uint64_t number = 7;
+    char buffer[8];
+    REFUSES("db", tstore_txn_begin(NULL, &txn, e));
+    CHECK(txn == NULL);
+    REFUSES("txn", tstore_txn_begin(db, NULL, e));
+    REFUSES("txn", tstore_txn_commit((tstore_txn *)db, 0, e));
+    OK(tstore_txn_begin(db, &txn, &err));
+    REFUSES("txn", tstore_txn_get(NULL, "k", 1, buffer, sizeof buffer, &size, e));
+    REFUSES("key", tstore_txn_get(txn, NULL, 1, buffer, sizeof buffer, &size, e));
+    REFUSES("buffer", tstore_txn_get(txn, "k", 1, NULL, 1, &size, e));
+    REFUSES("value_size", tstore_txn_get(txn, "k", 1, buffer, sizeof buffer, NULL, e));
+    REFUSES("txn", tstore_txn_get_value(NULL, "k", 1, &value, e));
+    CHECK(value == NULL);
+    REFUSES("key", tstore_txn_get_value(txn, NULL, 1, &value, e));
+    REFUSES("value", tstore_txn_get_value(txn, "k", 1, NULL, e));
+    REFUSES("txn", tstore_txn_exists(NULL, "k", 1, e));
+    REFUSES("key", tstore_txn_exists(txn, NULL, 1, e));
+    REFUSES("txn", tstore_txn_put(NULL, "k", 1, "v", 1, e));
+    REFUSES("key", tstore_txn_put(txn, NULL, 1, "v", 1, e));
+    REFUSES("value", tstore_txn_put(txn, "k", 1, NULL, 1, e));
+    REFUSES("txn", tstore_txn_put_with(NULL, "k", 1, "v", 1, TSTORE_TYPE_BYTES, 0, e));
+    REFUSES("key", tstore_txn_put_with(txn, NULL, 1, "v", 1, TSTORE_TYPE_BYTES, 0, e));
+    REFUSES("value", tstore_txn_put_with(txn, "k", 1, NULL, 1, TSTORE_TYPE_BYTES, 0, e));
+    REFUSES("value_type", tstore_txn_put_with(txn, "k", 1, "v", 1, 7, 0, e));
+    REFUSES("expires_at", tstore_txn_put_with(txn, "k", 1, "v", 1, TSTORE_TYPE_BYTES, -1, e));
+    REFUSES("txn", tstore_txn_delete(NULL, "k", 1, e));
+    REFUSES("key", tstore_txn_delete(txn, NULL, 1, e));
+    REFUSES("txn", tstore_txn_delete_range(NULL, "a", 1, "z", 1, &number, e));
+    REFUSES("from", tstore_txn_delete_range(txn, NULL, 1, "z", 1, &number, e));
+    REFUSES("to", tstore_txn_delete_range(txn, "a", 1, NULL, 1, &number, e));
+    REFUSES("txn", tstore_txn_scan(NULL, NULL, 0, NULL, 0, 0, &iter, e));
+    CHECK(iter == NULL);
+    REFUSES("from", tstore_txn_scan(txn, NULL, 1, NULL, 0, 0, &iter, e));
+    REFUSES("to", tstore_txn_scan(txn, NULL, 0, NULL, 1, 0, &iter, e));
+    REFUSES("flags", tstore_txn_scan(txn, NULL, 0, NULL, 0, 32, &iter, e));
+    REFUSES("iter", tstore_txn_scan(txn, NULL, 0, NULL, 0, 0, NULL, e));
+    REFUSES("txn", tstore_txn_savepoint(NULL, &number, e));
+    REFUSES("savepoint", tstore_txn_savepoint(txn, NULL, e));
+    REFUSES("txn", tstore_txn_rollback_to(NULL, 1, e));
+    REFUSES("savepoint", tstore_txn_rollback_to(txn, 1, e));
+    REFUSES("txn", tstore_txn_commit(NULL, 0, e));
+    REFUSES("flags", tstore_txn_commit(txn, 4, e));
+    REFUSES("flags", tstore_txn_commit(txn, TSTORE_WRITE_WAIT | TSTORE_WRITE_NO_WAIT, e));
+    REFUSES("txn", tstore_txn_rollback(NULL, e));
+    CHECK(size == 7 && number == 7);
+    /* Still running, in spite of all this. */
+    OK(tstore_txn_commit(txn, 0, &err));
+    tstore_txn_free(NULL);
+    tstore_txn_free((tstore_txn *)db);
+    tstore_txn_free(txn);
+}
+
 static void wrong_handles(tstore *db) {
     /* Something that is no handle at all, and an address where none can be. */
     uint64_t words[64] = {0};
@@ -183,13 +406,19 @@ static void wrong_handles(tstore *db) {
     tstore_iter *iter = NULL;
     tstore_value *value = NULL;
     tstore_options *options = NULL;
+    tstore_snapshot *snapshot = NULL;
+    tstore_txn *txn = NULL;
+    tstore_batch *batch = NULL;
     tstore *out = NULL;
     size_t size = 0;
     OK(tstore_put(db, "k", 1, "v", 1, &err));
     OK(tstore_scan(db, NULL, 0, &iter, &err));
     OK(tstore_get_value(db, "k", 1, &value, &err));
     OK(tstore_options_create(&options, &err));
-    void *const wrong_stores[] = {iter, value, options, words, odd};
+    OK(tstore_snapshot_create(db, &snapshot, &err));
+    OK(tstore_txn_begin(db, &txn, &err));
+    OK(tstore_batch_create(&batch, &err));
+    void *const wrong_stores[] = {iter, value, options, snapshot, txn, batch, words, odd};
     for (size_t i = 0; i < sizeof wrong_stores / sizeof *wrong_stores; i++) {
         tstore *wrong = (tstore *)wrong_stores[i];
         REFUSES("db", tstore_put(wrong, "k", 1, "x", 1, e));
@@ -204,6 +433,13 @@ static void wrong_handles(tstore *db) {
     REFUSES("iter", tstore_iter_next((tstore_iter *)db, NULL, NULL, NULL, NULL, e));
     REFUSES("iter", tstore_iter_next((tstore_iter *)words, NULL, NULL, NULL, NULL, e));
     REFUSES("options", tstore_open("another.db", (tstore_options *)db, &out, e));
+    REFUSES("snapshot", tstore_snapshot_exists((tstore_snapshot *)txn, "k", 1, e));
+    REFUSES("txn", tstore_txn_exists((tstore_txn *)snapshot, "k", 1, e));
+    REFUSES("txn", tstore_txn_rollback((tstore_txn *)batch, e));
+    REFUSES("batch", tstore_batch_clear((tstore_batch *)txn, e));
+    REFUSES("iter", tstore_iter_seek((tstore_iter *)snapshot, "k", 1, e));
+    REFUSES("snapshot", tstore_snapshot_exists((tstore_snapshot *)odd, "k", 1, e));
+    REFUSES("txn", tstore_txn_exists((tstore_txn *)words, "k", 1, e));
     CHECK(tstore_value_data((tstore_value *)iter) == NULL);
     CHECK(tstore_value_size((tstore_value *)words) == 0);
     /* Freeing what is not of the type does nothing: all of them are still usable. */
@@ -214,6 +450,15 @@ static void wrong_handles(tstore *db) {
     OK(tstore_iter_next(iter, NULL, NULL, NULL, NULL, &err));
     CHECK(tstore_value_size(value) == 1);
     OK(tstore_sync(db, &err));
+    tstore_snapshot_free((tstore_snapshot *)txn);
+    tstore_txn_free((tstore_txn *)batch);
+    tstore_batch_free((tstore_batch *)snapshot);
+    OK(tstore_snapshot_exists(snapshot, "k", 1, &err));
+    OK(tstore_txn_commit(txn, 0, &err));
+    OK(tstore_write(db, batch, 0, &err));
+    tstore_snapshot_free(snapshot);
+    tstore_txn_free(txn);
+    tstore_batch_free(batch);
     tstore_options_free(options);
     tstore_value_free(value);
     tstore_iter_free(iter);
@@ -227,6 +472,7 @@ static void functions_that_cannot_be_misused(void) {
     CHECK(tstore_version_string() != NULL && tstore_build_info() != NULL);
     CHECK(tstore_version_number() > 0 && tstore_abi_version() > 0);
     CHECK(tstore_key_size_max() > 0 && tstore_value_size_max() > 0);
+    CHECK(tstore_absent() == TSTORE_ABSENT && tstore_clock_ms() > 0);
 }
 
 int main(void) {
@@ -236,6 +482,12 @@ int main(void) {
     the_types(db);
     the_options();
     the_import(db);
+    the_iterators(db);
+    the_updates(db);
+    the_expiry(db);
+    the_batches(db);
+    the_snapshots(db);
+    the_transactions(db);
     wrong_handles(db);
     functions_that_cannot_be_misused();
     OK(tstore_close(db, &err));

@@ -96,6 +96,94 @@ static void handles_move_and_outlive_their_store() {
     }
 }
 
+static std::string keys_of(ts::iterator it) {
+    std::string keys;
+    while (it.next()) keys += it.key().str();
+    return keys;
+}
+
+static void scans_have_bounds_and_directions() {
+    ts::store db("bounds.db");
+    db.write(ts::batch().put("a", "1").put("b", "2", TSTORE_TYPE_STRING).put("c", "3").put("d", "4").erase("d"));
+    CHECK(keys_of(db.scan("a", "c")) == "ab");
+    CHECK(keys_of(db.scan("", "", TSTORE_SCAN_BACKWARD | TSTORE_SCAN_KEYS_ONLY)) == "cba");
+    ts::iterator it = db.scan("b", "");
+    CHECK(it.next() && it.next() && !it.next());
+    it.seek("c");
+    CHECK(it.next() && it.key() == "c" && it.value() == "3" && !it.next());
+    CHECK(db.erase_range("a", "c") == 2 && keys_of(db.scan()) == "c");
+}
+
+static void a_batch_and_a_snapshot_are_of_one_piece() {
+    ts::store db("piece.db");
+    ts::batch changes;
+    changes.put("a", "1").put("b", "2").put("gone", "x", TSTORE_TYPE_BYTES, 1);
+    CHECK(changes.size() == 3);
+    db.write(changes);
+    ts::snapshot before = db.snapshot();
+    changes.clear();
+    CHECK(changes.size() == 0);
+    db.write(changes.erase_range("a", "b").put("c", "3"), TSTORE_WRITE_WAIT);
+    ts::snapshot moved = std::move(before);
+    CHECK(moved.get("a").str() == "1" && !moved.get("c") && moved.exists("b") && !moved.exists("gone"));
+    CHECK(keys_of(moved.scan()) == "ab" && keys_of(db.scan()) == "bc");
+    CHECK(moved.lsn() < db.snapshot().lsn());
+}
+
+static void a_transaction_is_done_again_until_it_is_done() {
+    ts::store db("transaction.db");
+    int rounds = 0;
+    db.put("n", "0");
+    db.transact([&](ts::transaction &txn) {
+        std::string n = txn.get("n").str();
+        if (rounds++ == 0) db.put("n", "7");
+        std::uint64_t savepoint = txn.savepoint();
+        txn.put("other", "x");
+        txn.rollback_to(savepoint);
+        txn.put("n", n + "1");
+        CHECK(txn.erase("absent") == false && txn.exists("n") && keys_of(txn.scan()) == "n");
+    });
+    CHECK(rounds == 2 && db.get("n").str() == "71" && !db.exists("other"));
+    try {
+        db.transact([](ts::transaction &txn) {
+            CHECK(txn.erase_range("", "") == 1);
+            throw 5;
+        });
+        CHECK(!"reached");
+    } catch (int thrown) {
+        CHECK(thrown == 5);
+    }
+    ts::transaction one = db.begin(), two = db.begin();
+    two.put("n", one.get("n").str() + "2");
+    two.commit();
+    one.put("m", "x");
+    try {
+        one.commit();
+        CHECK(!"reached");
+    } catch (const ts::error &e) {
+        CHECK(e.code() == TSTORE_E_CONFLICT && e.is_retryable());
+    }
+    ts::transaction three = db.begin();
+    three.put("m", "x");
+    three.rollback();
+    CHECK(db.get("n").str() == "712" && keys_of(db.scan()) == "n");
+    CHECK(db.stat().snapshots == 0);
+}
+
+static void updates_and_expiry() {
+    ts::store db("updates.db");
+    std::int64_t ms = 0;
+    CHECK(db.put_if_absent("k", "1") && !db.put_if_absent("k", "2"));
+    CHECK(db.compare_and_swap("k", "1", "3") && !db.compare_and_swap("k", "1", "4"));
+    CHECK(db.append("k", "4") == 2 && db.take("k").str() == "34" && !db.take("k"));
+    CHECK(db.increment_i64("i", -2) == -2 && db.increment_u64("u", 2) == 2);
+    db.put_until("e", "x", tstore_clock_ms() + 1000000);
+    CHECK(db.remaining("e", ms) && ms > 0 && db.persist("e") && db.remaining("e", ms) && ms == -1);
+    CHECK(!db.compare_and_erase("e", "y") && db.compare_and_erase("e", "x") && !db.remaining("e", ms));
+    db.put("e", "x");
+    CHECK(db.expire("e", 1) && !db.exists("e") && !db.expire("e", 0));
+}
+
 static void a_store_is_closed_when_its_scope_ends() {
     {
         ts::store db("scope.db", ts::options().sync_mode(TSTORE_SYNC_ON_REQUEST).segment_size_max(4 << 20));
@@ -121,6 +209,10 @@ int main() {
     values_go_in_and_out();
     types_are_kept();
     a_scan_is_ordered();
+    scans_have_bounds_and_directions();
+    a_batch_and_a_snapshot_are_of_one_piece();
+    a_transaction_is_done_again_until_it_is_done();
+    updates_and_expiry();
     handles_move_and_outlive_their_store();
     a_store_is_closed_when_its_scope_ends();
     return 0;

@@ -1,5 +1,6 @@
 //! The sync facade: the locks, atomics and threads that the engine uses, from std, or from loom or
-//! shuttle when their explorers drive the schedule (`RUSTFLAGS="--cfg loom"` or `"--cfg shuttle"`).
+//! shuttle when their explorers drive the schedule (`RUSTFLAGS="--cfg loom"` or `"--cfg shuttle"`). With `--cfg
+//! tsan`, locks tell ThreadSanitizer of their order.
 //!
 //! Invariant 1: no module of the engine names `std::sync` or `std::thread` for anything that two
 //! threads share; it names this one, so that the explorers see every step.
@@ -26,14 +27,20 @@ pub(crate) use shuttle::{
     thread,
 };
 
+#[cfg(not(any(loom, shuttle, tsan)))]
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use std::{
     sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
     },
-    sync::{Condvar, Mutex, MutexGuard},
     thread,
 };
+#[cfg(tsan)]
+pub(crate) use tsan::{Condvar, Mutex, MutexGuard};
+
+#[cfg(tsan)]
+mod tsan;
 
 use crate::error::{Error, Result};
 

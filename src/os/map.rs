@@ -31,6 +31,9 @@ pub trait MapBackend: Send + Sync {
         Ok(())
     }
 
+    /// Asks for large pages wherever pages are made present from now on. A wish: never fails.
+    fn advise_large_pages(&self) {}
+
     /// Asks for large pages and read-ahead for a file that no longer changes. A wish: never fails.
     fn advise_sealed(&self) {}
 }
@@ -124,6 +127,11 @@ impl Map {
     /// See [`MapBackend::populate_read`].
     pub fn populate_read(&self, offset: u64, size: u64) -> Result<()> {
         self.backend.populate_read(offset, size)
+    }
+
+    /// See [`MapBackend::advise_large_pages`].
+    pub fn advise_large_pages(&self) {
+        self.backend.advise_large_pages();
     }
 
     /// See [`MapBackend::advise_sealed`].

@@ -76,7 +76,7 @@ impl Map {
     ///
     /// # Safety
     /// Nobody may write the range while the slice lives.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn bytes(&self, offset: u64, size: usize) -> Option<&[u8]> {
         let start = self.check(offset, size)?;
         // SAFETY: `check` keeps the range inside the mapping (invariant 1); the caller promises that
@@ -104,7 +104,7 @@ impl Map {
     }
 
     /// Hints that the cache lines at `[offset, offset + size)` are read soon. Out of range is harmless.
-    #[inline]
+    #[inline(always)]
     pub fn prefetch(&self, offset: u64, size: usize) {
         let Some(start) = self.check(offset, size) else { return };
         #[cfg(target_arch = "x86_64")]

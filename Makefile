@@ -44,6 +44,7 @@ help:
 	@echo "make explore   the schedules that loom and shuttle find"
 	@echo "make bench     the benchmarks"
 	@echo "make fuzz      inputs that a fuzzer finds, a minute for each target (see fuzz/README.md)"
+	@echo "make sanitize  what runs many threads, under AddressSanitizer and ThreadSanitizer"
 	@echo "make header    writes include/tinystoredb.h anew from src/ffi"
 	@echo "make install   into PREFIX=$(PREFIX), below DESTDIR=$(DESTDIR)"
 	@echo "make clean     removes build and what cargo built"
@@ -104,12 +105,13 @@ test: tools-test
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --quiet -- -D warnings
 	$(CARGO) test
-	$(CARGO) test --features planted --test planted
+	$(CARGO) test --features planted --test planted --test planted_reads
 
-# Every order that loom finds in the index's models, and some thousand of shuttle's.
+# Every order that loom finds in the models, and some thousand schedules of each of shuttle's scenarios.
 explore: tools-lib
-	RUSTFLAGS="--cfg loom" $(CARGO) test --lib --target-dir $(TARGET_DIR)/loom index::
-	RUSTFLAGS="--cfg shuttle" $(CARGO) test --lib --target-dir $(TARGET_DIR)/shuttle index::
+	RUSTFLAGS="--cfg loom" $(CARGO) test --lib --target-dir $(TARGET_DIR)/loom -- --nocapture \
+	  loom:: log::group_commit log::segment
+	RUSTFLAGS="--cfg shuttle" $(CARGO) test --lib --target-dir $(TARGET_DIR)/shuttle -- --nocapture shuttle::
 
 bench: tools-lib
 	$(CARGO) bench --bench compare
@@ -141,4 +143,5 @@ clean:
 	@rm -rf build
 	@$(CARGO) clean --quiet
 
+include sanitize.mk
 -include fuzz/fuzz.mk

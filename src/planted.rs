@@ -1,9 +1,10 @@
 //! Bugs that a test plants to see that the suites find them: each is one of the mistakes that the rules of
-//! the log exist to prevent, and stands as one short condition at the place where it would be made.
+//! the log, and of reading what others change, exist to prevent, and stands as one short condition at the
+//! place where it would be made.
 //!
 //! Without the feature `planted` every condition is the constant `false` and nothing of it is compiled.
 //!
-//! Callers: `log` and `store` ask; `tests/planted.rs` plants.
+//! Callers: `log` and `store` ask; `tests/planted.rs` and `tests/planted_reads.rs` plant.
 
 /// A mistake.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -82,10 +83,32 @@ pub enum Bug {
     LowerWitnessLate,
     /// The name of LOCK is taken for durable because its content is there.
     TrustLockName,
+    /// A snapshot registers after it has read the mark.
+    RegisterLate,
+    /// Versions are dropped though a snapshot needs them.
+    DropNeeded,
+    /// A snapshot does not look at the version that it keeps itself.
+    IgnoreKept,
+    /// A transaction checks the keys that it read, and not the ranges.
+    CheckKeysOnly,
+    /// A transaction checks before it takes the append lock, and not again.
+    CheckBeforeLock,
+    /// A deletion of a range stops at a key whose last change is not visible yet.
+    StopAtPending,
+    /// What a snapshot sees as expired goes by the clock now.
+    ExpireByNow,
+    /// A batch becomes visible one change after the other.
+    PieceByPiece,
+    /// What a snapshot kept is not given back when it ends.
+    NeverRelease,
+    /// A scan that goes on behind its end has read only up to there.
+    ForgetEnd,
+    /// What is answered rests on a commit that whoever asked does not see yet.
+    AnswerUnseen,
 }
 
 impl Bug {
-    /// Every one of them.
+    /// Every one that breaks a rule of the log.
     #[cfg(feature = "planted")]
     pub const ALL: [Bug; 36] = [
         Bug::SkipCommitSync,
@@ -124,6 +147,22 @@ impl Bug {
         Bug::SkipRemovalSync,
         Bug::LowerWitnessLate,
         Bug::TrustLockName,
+    ];
+
+    /// Every one that breaks a rule of reading what others change.
+    #[cfg(feature = "planted")]
+    pub const READS: [Bug; 11] = [
+        Bug::RegisterLate,
+        Bug::DropNeeded,
+        Bug::IgnoreKept,
+        Bug::CheckKeysOnly,
+        Bug::CheckBeforeLock,
+        Bug::StopAtPending,
+        Bug::ExpireByNow,
+        Bug::PieceByPiece,
+        Bug::NeverRelease,
+        Bug::ForgetEnd,
+        Bug::AnswerUnseen,
     ];
 }
 

@@ -24,6 +24,7 @@ const FAILED_SYNC: u64 = 7_000;
 const THREADS: u64 = 7_000;
 const LARGE: u64 = 250;
 const INTERRUPTED: u64 = 45_000;
+const CHANGES: u64 = 10_000;
 
 // Tests have different seeds, and the salts of their stores differ: no image is counted twice.
 const _: () = assert!(
@@ -60,6 +61,11 @@ fn campaign(families: &[Family], images: u64, seed: u64) -> Counts {
 #[test]
 fn a_commit_is_there_whole_or_not_at_all_after_any_crash() {
     campaign(&[Family::Batches, Family::Values], ATOMIC, 1);
+}
+
+#[test]
+fn a_transaction_a_deleted_range_and_an_update_are_there_whole_or_not_at_all_after_any_crash() {
+    campaign(&[Family::Changes], CHANGES, 8);
 }
 
 #[test]

@@ -165,7 +165,15 @@ impl Arena {
     /// An arena of at most `limit` bytes.
     pub(super) fn new(limit: u64) -> Result<Arena> {
         let lines = u32::try_from(limit / LINE_BYTES).unwrap_or(u32::MAX);
-        let lines = lines.min(if cfg!(loom) { 32 } else { 512 });
+        // A whole store reserves more than a model of the index alone.
+        let most = if !cfg!(loom) {
+            512
+        } else if lines > 1 << 20 {
+            192
+        } else {
+            32
+        };
+        let lines = lines.min(most);
         Ok(Arena {
             committed: AtomicUsize::new(0),
             heap: (0..lines as usize * LINE_WORDS).map(|_| AtomicU64::new(0)).collect(),

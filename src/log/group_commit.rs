@@ -283,6 +283,6 @@ mod tests {
             commit(&log);
             others.into_iter().for_each(|thread| thread.join().unwrap());
         });
-        println!("{orders:?} orders");
+        println!("{}: {orders:?} orders", std::thread::current().name().unwrap_or_default());
     }
 }

@@ -1,9 +1,11 @@
 //! What a transaction has read, and whether it is still so.
 //!
 //! A transaction may commit if every key it read, and every key of the ranges it read, those included that
-//! were not there, is now as it was in its snapshot. Two ways to tell, both exact: the index knows the last
-//! operation on each key, and `recent` knows what the log gained lately. A few keys are looked up under the
-//! append lock. Much is looked up before, without it, and under the lock only what came meanwhile.
+//! were not there, is now as it was in its snapshot. Two ways to tell, and neither misses a change: the index
+//! knows the last operation on each key, and `recent` knows what the log gained lately. `recent` also has
+//! what a batch did without effect, deletions of absent keys and of ranges without keys, and calls that a
+//! change. A few keys are looked up under the append lock. Much is looked up before, without it, and under
+//! the lock only what came meanwhile.
 //!
 //! Invariants:
 //! 1. A change of a key that the snapshot sees leaves a newer version in the index, since the snapshot lives.
@@ -20,6 +22,7 @@ use super::{Inner, Writer};
 use crate::error::{Error, Result};
 use crate::index::Found;
 use crate::log::format::Kind;
+use crate::planted::{Bug, planted};
 use crate::sync::MutexGuard;
 use crate::types::{Lsn, Position};
 
@@ -188,11 +191,17 @@ impl Inner {
         snapshot: &Snapshot,
         reads: &mut Reads,
     ) -> Result<MutexGuard<'_, Writer>> {
+        if planted(Bug::CheckKeysOnly) {
+            reads.ranges.clear();
+        }
         reads.merge_ranges();
         let view = snapshot.view();
         // The one commit that the index may have kept nothing of.
         if view.replaced()?.is_some_and(|replaced| reads.has(replaced.key)) {
             return Err(Error::Conflict);
+        }
+        if planted(Bug::CheckBeforeLock) {
+            return self.check_index(view, reads).and_then(|()| self.lock_writer());
         }
         let mut checked = view.lsn;
         for attempt in 0.. {

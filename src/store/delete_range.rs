@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::index::{LOOK_AHEAD, Newest, Room, Version, Writer as IndexWriter};
 use crate::log::Log;
 use crate::log::format::{Kind, NewRecord};
+use crate::planted::{Bug, planted};
 use crate::sync::lock;
 use crate::types::Lsn;
 
@@ -47,6 +48,9 @@ impl Inner {
                 self.fetch_ahead(&run, place);
                 let key = self.log.peek(newest.position)?.key;
                 if !is_before_end(key, to) {
+                    return Ok(());
+                }
+                if planted(Bug::StopAtPending) && newest.lsn > Some(self.visibility.visible()) {
                     return Ok(());
                 }
                 each(writer, key, *newest)?;

@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::index::{Found, Pin, Versions};
 use crate::log::PinnedRecord;
 use crate::log::format::Record;
+use crate::planted::{Bug, planted};
 use crate::types::{Lsn, Position, ValueType};
 
 /// A value in the log, pinned: valid for as long as this lives, even after the store is closed. Counted;
@@ -203,7 +204,10 @@ impl Inner {
             Some(seen) => Some(seen),
             None => self.find_older(pin, key, view.lsn)?,
         };
-        let seen = seen.filter(|(_, record)| record.key == key && !view.is_expired(record));
+        let expired = |record: &Record<'_>| {
+            view.is_expired(record) || planted(Bug::ExpireByNow) && self.is_expired(record)
+        };
+        let seen = seen.filter(|(_, record)| record.key == key && !expired(record));
         Ok(seen.map(|(position, record)| (Some(position), record)))
     }
 

@@ -20,6 +20,7 @@ use super::snapshots::{Snapshots, UNDECIDED};
 use super::{Inner, Writer};
 use crate::error::Result;
 use crate::index::{Need, Version};
+use crate::planted::{Bug, planted};
 use crate::sync::{MutexGuard, Ordering, lock};
 use crate::types::{Lsn, Position};
 
@@ -106,6 +107,9 @@ impl Inner {
     /// Whether a snapshot needs `older`, which the version at `newer` replaced. With `notes` it is noted.
     pub(super) fn retain(&self, older: &Version, newer: Lsn, notes: Option<&mut Retained>) -> Need {
         let Some(lsn) = self.snapshots.needing(older.lsn, newer) else { return Need::Nobody };
+        if planted(Bug::DropNeeded) {
+            return Need::Nobody;
+        }
         if let Some(notes) = notes {
             let size = |position| self.log.peek(position).map(|record| record.header.padded_length());
             let bytes = if older.deleted { 0 } else { size(older.position).unwrap_or(0) };
@@ -118,7 +122,7 @@ impl Inner {
     /// A snapshot has ended for which versions were kept. Never waits: what it needed alone is taken out of
     /// the index by the background thread, or here if the append lock is free, or by the commits that follow.
     pub(super) fn settle_soon(self: &Arc<Self>) {
-        if self.check().is_err() {
+        if self.check().is_err() || planted(Bug::NeverRelease) {
             return;
         }
         self.snapshots.set_unsettled();

@@ -21,6 +21,7 @@ use super::{Open, Store};
 use crate::error::Result;
 use crate::log::PinnedRecord;
 use crate::log::format::Record;
+use crate::planted::{Bug, planted};
 use crate::types::{Lsn, ValueType};
 
 /// What a reader sees: everything up to an LSN, at a time.
@@ -36,7 +37,8 @@ impl View {
     /// The record that the snapshot keeps, see invariant 2.
     #[inline]
     pub(super) fn replaced(&self) -> Result<Option<Record<'_>>> {
-        self.replaced.as_ref().map(PinnedRecord::record).transpose()
+        let replaced = self.replaced.as_ref().filter(|_| !planted(Bug::IgnoreKept));
+        replaced.map(PinnedRecord::record).transpose()
     }
 
     /// The same, to be pinned by others too.

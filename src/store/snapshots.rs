@@ -16,6 +16,7 @@
 
 use super::visibility::Visibility;
 use crate::error::{Error, Result};
+use crate::planted::{Bug, planted};
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, fence, lock};
 use crate::types::{Lsn, Position};
 
@@ -101,6 +102,7 @@ impl Snapshots {
     /// Registers a snapshot of this moment. Takes no lock unless 256 others live. Error: `NoMemory`, only
     /// then.
     pub(super) fn register(&self, visibility: &Visibility, made_at: i64) -> Result<Registered> {
+        let early = planted(Bug::RegisterLate).then(|| (visibility.visible(), None));
         self.live.fetch_add(1, Ordering::Relaxed);
         let announced = ANNOUNCED | (visibility.visible() + 1);
         let ticket = match self.take_slot(announced, made_at) {
@@ -115,7 +117,7 @@ impl Snapshots {
         };
         // Invariant 1.
         fence(Ordering::SeqCst);
-        let (lsn, replaced) = visibility.for_snapshot();
+        let (lsn, replaced) = early.unwrap_or_else(|| visibility.for_snapshot());
         self.settle(&ticket, lsn + 1);
         Ok(Registered { ticket, lsn, replaced })
     }

@@ -2,3 +2,5 @@
 
 #[cfg(loom)]
 mod loom;
+#[cfg(all(shuttle, not(loom)))]
+mod shuttle;

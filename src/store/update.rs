@@ -2,7 +2,9 @@
 //!
 //! Invariants:
 //! 1. What is decided on is the last commit of the key, visible yet or not.
-//! 2. Whatever is answered is as durable as the mode says, also where nothing is written.
+//! 2. Whatever is answered is as durable as the mode says, also where nothing is written; and visible, so
+//!    that
+//!    nobody who was told that a key has changed reads what it had before.
 //! 3. A change of a part of the value (increment, append, expire) keeps type and expiry.
 //!
 //! Callers: `ffi`, and Rust programs.

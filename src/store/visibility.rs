@@ -138,6 +138,11 @@ impl Visibility {
         self.visible() < self.marks.applied.load(Ordering::Relaxed)
     }
 
+    /// Last commit that is in the index completely.
+    pub(super) fn applied(&self) -> Lsn {
+        self.marks.applied.load(Ordering::Acquire)
+    }
+
     /// Last commit that waits for the device.
     pub(super) fn waiting(&self) -> Lsn {
         self.marks.waiting.load(Ordering::Acquire)

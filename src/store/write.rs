@@ -163,14 +163,32 @@ impl Inner {
         }
     }
 
-    /// Waits until what an answer rests on, all up to `since`, is as durable as the answer has to be: it must
-    /// not be taken back by a power loss either.
+    /// Waits until what an answer rests on, all up to `since`, is as durable as the answer has to be, so that
+    /// no power loss takes it back, and visible, so that nobody who was answered sees what was before.
     pub(super) fn wait_answer(&self, durability: Durability, since: Lsn) -> Result<()> {
-        if self.waits(durability) && !planted(Bug::AnswerEarly) {
-            self.log.wait_durable(since)
-        } else {
-            Ok(())
+        if planted(Bug::AnswerEarly) {
+            return Ok(());
         }
+        if self.waits(durability) {
+            self.log.wait_durable(since)?;
+        }
+        if planted(Bug::AnswerUnseen) {
+            return Ok(());
+        }
+        // The log has operations of its own behind the last commit.
+        self.wait_visible(since.min(self.visibility.applied()))
+    }
+
+    /// Waits until everything up to `lsn`, a commit that is in the index, is visible.
+    fn wait_visible(&self, lsn: Lsn) -> Result<()> {
+        self.visibility.advance(self.log.durable_lsn());
+        // A later commit may have begun to wait meanwhile, and then the mark stops at what is durable,
+        // which need not reach this one: so once more, for that later one.
+        while self.visibility.visible() < lsn && !planted(Bug::AcknowledgeEarly) {
+            self.log.wait_durable(self.visibility.waiting())?;
+            self.visibility.advance(self.log.durable_lsn());
+        }
+        Ok(())
     }
 
     /// Commits `records`, of which there is at least one, as one frame, releases the append lock, and waits
@@ -239,6 +257,10 @@ impl Inner {
         for ((record, position), lsn) in records.iter().zip(positions).zip(appended.first_lsn..) {
             writer.recent.push(lsn, position);
             self.put_beside(writer, record, lsn, position)?;
+            if planted(Bug::PieceByPiece) {
+                self.visibility.set_applied(lsn);
+                self.visibility.advance(self.log.durable_lsn());
+            }
         }
         self.visibility.set_applied(appended.last_lsn);
         self.visibility.advance(self.log.durable_lsn());
@@ -320,13 +342,7 @@ impl Inner {
         if commit.waits && !planted(Bug::AcknowledgeEarly) {
             self.log.wait_durable(commit.last_lsn)?;
         }
-        self.visibility.advance(self.log.durable_lsn());
-        // A later commit may have begun to wait meanwhile, and then the mark stops at what is durable,
-        // which need not reach this one: so once more, for that later one.
-        while self.visibility.visible() < commit.last_lsn && !planted(Bug::AcknowledgeEarly) {
-            self.log.wait_durable(self.visibility.waiting())?;
-            self.visibility.advance(self.log.durable_lsn());
-        }
+        self.wait_visible(commit.last_lsn)?;
         self.prune(records);
         if self.snapshots.unsettled() {
             // A snapshot has ended while something was noted for it.

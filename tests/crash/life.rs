@@ -7,11 +7,15 @@ use std::thread::JoinHandle;
 use tinystoredb::os::sim::{CrashImage, Fault, SimOs, Trace};
 use tinystoredb::{Batch, Durability, Error, Options, Store, SyncMode, ValueType, WriteOptions};
 
+use super::changes::{Part, Update};
 use super::model::{Allowed, Change, Content, Generation, History, State};
 use super::oracle::{Check, Violation, read_all};
 
 /// Where the store lies.
 pub const PATH: &str = "/db";
+
+/// Where the clock stands, always: what expires later is there, and counts with its expiry.
+pub const CLOCK: i64 = 0;
 
 /// What a life does.
 #[derive(Clone, Debug)]
@@ -28,6 +32,28 @@ pub enum Step {
     },
     Batch {
         changes: Vec<(Vec<u8>, Option<usize>)>,
+        durability: Durability,
+    },
+    /// As a batch, with expiries and deleted ranges too.
+    Parts {
+        parts: Vec<Part>,
+        durability: Durability,
+    },
+    /// The same in a transaction that has read a key. With `meets`, that key is written before it commits.
+    Transaction {
+        reads: Vec<u8>,
+        meets: bool,
+        parts: Vec<Part>,
+        durability: Durability,
+    },
+    DeleteRange {
+        from: Vec<u8>,
+        to: Vec<u8>,
+    },
+    /// A change that rests on what the key has.
+    Update {
+        key: Vec<u8>,
+        update: Update,
         durability: Durability,
     },
     /// What has to be refused: a key or a batch that is too large.
@@ -58,8 +84,8 @@ pub struct Life {
     tag: u64,
     values: u64,
     /// A sync failed: nothing more may be accepted.
-    poisoned: bool,
-    fault: bool,
+    pub(super) poisoned: bool,
+    pub(super) fault: bool,
 }
 
 /// A key that is written just before threads begin.
@@ -81,7 +107,7 @@ struct Task {
 
 impl Task {
     fn run(self, store: &Store) -> tinystoredb::Result<bool> {
-        let Task { change: Change { key, value }, durability, .. } = self;
+        let Task { change: Change { key, value, .. }, durability, .. } = self;
         let Some((number, value)) = value else { return store.delete(&key) };
         let value_type = ValueType::from_number(number).expect("a type");
         store
@@ -142,6 +168,7 @@ impl Life {
     /// On an empty disk.
     pub fn new(seed: u64, options: Options) -> Result<Life, Violation> {
         let os = SimOs::new(seed);
+        os.set_now(CLOCK).expect("the disk is there");
         let history = History { generations: vec![Generation::new(0, State::default())] };
         let mut life = Life {
             os,
@@ -166,6 +193,7 @@ impl Life {
         tag: u64,
     ) -> Result<Life, Violation> {
         let os = SimOs::from_image(image);
+        os.set_now(CLOCK).expect("the disk is there");
         let mut first = Generation::new(0, allowed.states[allowed.least]);
         for state in &allowed.states[allowed.least + 1..=allowed.most] {
             first.begin(0, *state);
@@ -201,7 +229,7 @@ impl Life {
         self.os.position().expect("the disk is there")
     }
 
-    fn store(&self) -> &Store {
+    pub(super) fn store(&self) -> &Store {
         self.store.as_ref().expect("a life has an open store")
     }
 
@@ -222,7 +250,7 @@ impl Life {
     }
 
     /// A value that no other commit has, if it has 16 bytes or more.
-    fn value(&mut self, size: usize) -> Vec<u8> {
+    pub(super) fn value(&mut self, size: usize) -> Vec<u8> {
         self.values += 1;
         let head = [self.tag.to_le_bytes(), self.values.to_le_bytes()].concat();
         let mut value = vec![self.values as u8 | 1; size];
@@ -233,7 +261,7 @@ impl Life {
         value
     }
 
-    fn waits(&self, durability: Durability) -> bool {
+    pub(super) fn waits(&self, durability: Durability) -> bool {
         match durability {
             Durability::Default => self.options.sync_mode == SyncMode::Always,
             Durability::Wait => true,
@@ -242,7 +270,7 @@ impl Life {
     }
 
     /// Does `act`, which is to make these changes in one commit.
-    fn commit(
+    pub(super) fn commit(
         &mut self,
         changes: &[Change],
         waits: bool,
@@ -282,9 +310,9 @@ impl Life {
         }
     }
 
-    fn change(&mut self, key: &[u8], value: Option<(u8, usize)>) -> Change {
+    pub(super) fn change(&mut self, key: &[u8], value: Option<(u8, usize)>) -> Change {
         let value = value.map(|(value_type, size)| (value_type, self.value(size)));
-        Change { key: key.to_vec(), value }
+        Change { key: key.to_vec(), value, expiry: None }
     }
 
     /// Does one step, and checks what it answers.
@@ -296,6 +324,12 @@ impl Life {
             }
             Step::Delete { key } => self.delete(key)?,
             Step::Batch { changes, durability } => self.batch(changes, *durability)?,
+            Step::Parts { parts, durability } => self.parts(parts, *durability)?,
+            Step::Transaction { reads, meets, parts, durability } => {
+                self.transaction(reads, *meets, parts, *durability)?;
+            }
+            Step::DeleteRange { from, to } => self.delete_range(from, to)?,
+            Step::Update { key, update, durability } => self.update(key, *update, *durability)?,
             Step::Refused => {
                 let large = vec![0; tinystoredb::KEY_SIZE_MAX + 1];
                 let refused = self.store().put(&large, b"refused");
@@ -341,7 +375,7 @@ impl Life {
         Ok(())
     }
 
-    fn put(&mut self, change: &Change, durability: Durability) -> Result<(), Violation> {
+    pub(super) fn put(&mut self, change: &Change, durability: Durability) -> Result<(), Violation> {
         let (value_type, value) = change.value.clone().expect("a put has a value");
         let value_type = ValueType::from_number(value_type).expect("a type");
         let waits = self.waits(durability);
@@ -366,7 +400,7 @@ impl Life {
         let there = self.content.entries.contains_key(key);
         let waits = self.waits(Durability::Default);
         if there {
-            let change = Change { key: key.to_vec(), value: None };
+            let change = Change { key: key.to_vec(), value: None, expiry: None };
             let mut answer = None;
             let done = self.commit(&[change], waits, |store| {
                 answer = Some(store.delete(key)?);
@@ -445,7 +479,9 @@ impl Life {
                 Step::Put { key, value_type, size, durability } => {
                     (self.change(key, Some((*value_type, *size))), *durability)
                 }
-                Step::Delete { key } => (Change { key: key.clone(), value: None }, Durability::Default),
+                Step::Delete { key } => {
+                    (Change { key: key.clone(), value: None, expiry: None }, Durability::Default)
+                }
                 _ => continue,
             };
             let commits = change.value.is_some() || self.content.entries.contains_key(&change.key);

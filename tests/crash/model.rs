@@ -32,6 +32,11 @@ pub fn entry(key: &[u8], value_type: u8, value: &[u8]) -> u64 {
     mix(hash(key) ^ mix(hash(value) ^ u64::from(value_type)))
 }
 
+/// The same, of a value that expires, where it does.
+pub fn expiring(entry: u64, expiry: Option<i64>) -> u64 {
+    expiry.map_or(entry, |expiry| mix(entry ^ mix(expiry.cast_unsigned())))
+}
+
 fn hash(bytes: &[u8]) -> u64 {
     let (blocks, rest) = bytes.as_chunks::<32>();
     let mut lanes = [1u64, 2, 3, bytes.len() as u64];
@@ -51,6 +56,7 @@ pub struct Change {
     pub key: Vec<u8>,
     /// `None`: it is removed.
     pub value: Option<(u8, Vec<u8>)>,
+    pub expiry: Option<i64>,
 }
 
 /// The content of a store that works, key by key.
@@ -65,7 +71,7 @@ impl Content {
         for change in changes {
             let before = match &change.value {
                 Some((value_type, value)) => {
-                    let new = entry(&change.key, *value_type, value);
+                    let new = expiring(entry(&change.key, *value_type, value), change.expiry);
                     self.state.add(new);
                     self.entries.insert(change.key.clone(), new)
                 }

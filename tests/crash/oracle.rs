@@ -7,8 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tinystoredb::os::sim::{CrashImage, SimOs};
 use tinystoredb::{Durability, Error, Options, Store, WriteOptions};
 
-use super::life::PATH;
-use super::model::{History, State, entry};
+use super::life::{CLOCK, PATH};
+use super::model::{History, State, entry, expiring};
 
 /// What was checked when a promise was found broken.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -83,13 +83,17 @@ pub fn read_all(store: &Store) -> Result<BTreeMap<Vec<u8>, u64>, Violation> {
     loop {
         let record = scan.next().map_err(|error| disagree(format!("a scan failed: {error}")))?;
         let Some(record) = record else { break };
-        let number = entry(record.key, record.value_type as u8, record.value);
+        let expiry = store.expiry(record.key).map_err(Violation::live)?;
+        let expiry = expiry.ok_or_else(|| disagree("a scan found what get does not".to_string()))?;
+        let number = expiring(entry(record.key, record.value_type as u8, record.value), expiry);
         if entries.insert(record.key.to_vec(), number).is_some() {
             return Err(disagree("a scan gave a key twice".to_string()));
         }
     }
     for (key, number) in &entries {
-        let found = store.read(key, |value_type, value| entry(key, value_type as u8, value));
+        let expiry = store.expiry(key).map_err(Violation::live)?.flatten();
+        let found =
+            store.read(key, |value_type, value| expiring(entry(key, value_type as u8, value), expiry));
         if found.as_ref().ok() != Some(&Some(*number)) {
             return Err(disagree(format!("get of {key:?} does not find what a scan found: {found:?}")));
         }
@@ -122,6 +126,7 @@ fn open(os: &std::sync::Arc<SimOs>, options: &Options) -> Result<Store, Violatio
 
 fn recover_inner(image: &CrashImage, options: &Options, thorough: bool) -> Result<State, Violation> {
     let os = SimOs::from_image(image);
+    os.set_now(CLOCK).expect("the disk is there");
     let store = open(&os, options)?;
     let entries = read_all(&store)?;
     let mut state = State::default();

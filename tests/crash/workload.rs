@@ -4,6 +4,7 @@ use std::time::Duration as Time;
 
 use tinystoredb::{Durability, Options, SyncMode, ValueType, WriteMode};
 
+use super::changes::{Part, Update};
 use super::life::{BEFORE_THREADS, Step};
 use super::random::Dice;
 
@@ -30,12 +31,14 @@ pub enum Family {
     FailedSync,
     /// Commits of other threads while a sync is under way.
     Threads,
+    /// Deleted ranges, transactions, records that expire, changes that rest on the value before.
+    Changes,
     /// What is written after a short life that was made by hand (see `situations`).
     Situation,
 }
 
 impl Family {
-    pub const ALL: [Family; 10] = [
+    pub const ALL: [Family; 11] = [
         Family::Singles,
         Family::Batches,
         Family::Values,
@@ -46,6 +49,7 @@ impl Family {
         Family::FullDisk,
         Family::FailedSync,
         Family::Threads,
+        Family::Changes,
     ];
 
     pub fn name(self) -> String {
@@ -67,7 +71,9 @@ pub fn options(family: Family, dice: &mut Dice) -> Options {
     };
     let first = match family {
         Family::LargeSegments => None,
-        Family::Segments | Family::FullDisk | Family::Threads | Family::Situation => Some(16 << 10),
+        Family::Segments | Family::FullDisk | Family::Threads | Family::Situation | Family::Changes => {
+            Some(16 << 10)
+        }
         Family::FailedSync => Some(dice.choose(&[16 << 10, 64 << 10])),
         _ => Some(64 << 10),
     };
@@ -165,9 +171,43 @@ fn during(family: Family, dice: &mut Dice) -> Step {
     Step::During(steps)
 }
 
+fn parts(dice: &mut Dice, most: u64) -> Vec<Part> {
+    let key = |dice: &mut Dice| format!("key{}", dice.below(12)).into_bytes();
+    let mut part = || match dice.below(8) {
+        0..5 => {
+            let expiry = dice.one_in(3).then(|| dice.between(1, 1 << 40) as i64);
+            Part::Put { key: key(dice), size: size(Family::Singles, dice), expiry }
+        }
+        5 => Part::Delete(key(dice)),
+        _ => Part::DeleteRange(key(dice), if dice.one_in(4) { Vec::new() } else { key(dice) }),
+    };
+    (0..most).map(|_| part()).collect()
+}
+
+/// A step that changes more than a key, or rests on what is there.
+fn change(dice: &mut Dice) -> Step {
+    let count = dice.between(1, 8);
+    match dice.below(10) {
+        0..3 => Step::Parts { parts: parts(dice, count), durability: durability(dice) },
+        3..6 => Step::Transaction {
+            reads: key(dice),
+            meets: dice.one_in(4),
+            parts: parts(dice, count),
+            durability: durability(dice),
+        },
+        6 => Step::DeleteRange { from: key(dice), to: key(dice) },
+        _ => Step::Update {
+            key: format!("update{}", dice.below(3)).into_bytes(),
+            update: dice.choose(&Update::ALL),
+            durability: durability(dice),
+        },
+    }
+}
+
 /// The next step of a life.
 pub fn step(family: Family, dice: &mut Dice) -> Step {
     let special = match family {
+        Family::Changes if !dice.one_in(4) => Some(change(dice)),
         Family::Batches if !dice.one_in(3) => Some(batch(family, dice)),
         Family::Segments | Family::LargeSegments if dice.one_in(8) => Some(Step::Prepare),
         Family::Segments if dice.one_in(8) => Some(Step::Sync),
@@ -208,7 +248,7 @@ pub fn step(family: Family, dice: &mut Dice) -> Step {
 pub fn steps(family: Family, dice: &mut Dice) -> Vec<Step> {
     let most = match family {
         Family::LargeSegments => 8,
-        Family::Batches | Family::Values => 14,
+        Family::Batches | Family::Values | Family::Changes => 14,
         _ => 30,
     };
     (0..dice.between(4, most)).map(|_| step(family, dice)).collect()

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration as Time;
 
 use tinystoredb::os::sim::SimOs;
-use tinystoredb::{Batch, Durability, Error, ScanOptions, Store, SyncMode, ValueType, WriteOptions};
+use tinystoredb::{
+    Batch, Durability, Error, Expected, ScanOptions, Store, SyncMode, ValueType, WriteOptions,
+};
 
 use super::bench::{PATH, execute};
 use super::map::Entry;
@@ -50,33 +52,32 @@ fn a_deletion_of_what_is_deleted_keeps_no_version() {
 #[test]
 fn what_a_snapshot_saw_is_given_back_though_later_commits_became_visible_together() {
     let (os, store) = store(SyncMode::Always);
-    store.put(b"k", b"one").unwrap();
-    let snapshot = store.snapshot().unwrap();
-    let other = store.clone();
-    // While the first of them syncs, the second one is put in and waits.
-    let second = std::thread::scope(|scope| {
+    for round in 0..50u8 {
+        let key = [round];
+        store.put(&key, b"one").unwrap();
+        let snapshot = store.snapshot().unwrap();
         let (sender, receiver) = std::sync::mpsc::channel();
-        let threads = other.clone();
+        let other = store.clone();
+        // While something else syncs both are put in, one after the other, and then wait for one sync.
         os.during_next_sync(move || {
-            let last = || threads.stats().unwrap().last_lsn;
-            let before = last();
-            let copy = threads.clone();
-            let second = std::thread::spawn(move || copy.put(b"k", b"three"));
-            while last() == before {
-                std::thread::yield_now();
+            let last = || other.stats().unwrap().last_lsn;
+            for value in [b"two", b"333"] {
+                let (before, copy) = (last(), other.clone());
+                sender.send(std::thread::spawn(move || copy.put(&key, value).unwrap())).unwrap();
+                while last() == before {
+                    std::thread::yield_now();
+                }
             }
-            sender.send(second).unwrap();
         })
         .unwrap();
-        scope.spawn(|| store.put(b"k", b"two").unwrap());
-        receiver.recv().unwrap()
-    });
-    second.join().unwrap().unwrap();
-    assert_eq!(&*snapshot.get(b"k").unwrap().unwrap(), b"one");
-    assert_eq!(store.stats().unwrap().snapshot_versions, 1);
-    drop(snapshot);
-    let alone = store.stats().unwrap();
-    assert_eq!((alone.snapshot_versions, alone.snapshot_bytes), (0, 0));
+        store.put(&[round, 0], b"something else").unwrap();
+        receiver.iter().take(2).for_each(|thread| thread.join().unwrap());
+        assert_eq!(&*snapshot.get(&key).unwrap().unwrap(), b"one");
+        assert_eq!(store.stats().unwrap().snapshot_versions, 1, "round {round}");
+        drop(snapshot);
+        let alone = store.stats().unwrap();
+        assert_eq!((alone.snapshot_versions, alone.snapshot_bytes), (0, 0));
+    }
 }
 
 /// A write of its own behind the last record let the scan go on, and what it had read ended there from then on.
@@ -129,4 +130,30 @@ fn what_expires_at_the_ends_of_time_is_absent_or_present_for_ever() {
         assert_eq!(store.exists(b"nearly for ever").unwrap(), now < i64::MAX);
         assert_eq!(store.snapshot().unwrap().exists(b"nearly for ever").unwrap(), now < i64::MAX);
     }
+}
+
+/// A commit was waiting for the device, seen by nobody; a comparison that does not wait was answered by what it
+/// had written, and who was told so still read the value before it.
+#[test]
+fn who_is_told_that_a_key_has_changed_does_not_read_what_it_had_before() {
+    let (os, store) = store(SyncMode::Always);
+    store.put(b"k", b"one").unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let other = store.clone();
+    os.during_next_sync(move || {
+        let compare = std::thread::spawn(move || {
+            let options = WriteOptions { durability: Durability::NoWait, ..WriteOptions::default() };
+            let swapped = other.compare_and_swap(b"k", Expected::Value(b"one"), Some(b"x"), options).unwrap();
+            (swapped, other.get(b"k").unwrap().map(|value| value.to_vec()))
+        });
+        // It may be answered while the sync is under way; it is given a moment.
+        for _ in 0..1000 {
+            std::thread::yield_now();
+        }
+        sender.send(compare).unwrap();
+    })
+    .unwrap();
+    store.put(b"k", b"two").unwrap();
+    let compared = receiver.recv().unwrap().join().unwrap();
+    assert_eq!(compared, (false, Some(b"two".to_vec())));
 }

@@ -29,7 +29,7 @@ fn explore(start: fn(&mut Writer, &Log), write: fn(&mut Writer, &Log), read: fn(
         // Nobody reads any more: what the writer sees is in order too.
         read(&index, &log);
     });
-    println!("{orders:?} orders");
+    println!("{}: {orders:?} orders", std::thread::current().name().unwrap_or_default());
 }
 
 const KEYS: [&[u8]; 10] = [b"a1", b"a2", b"a3", b"a4", b"a5", b"b", b"c1", b"a", b"c2", b"c3"];
@@ -189,7 +189,12 @@ fn a_snapshot_finds_its_version_until_it_is_pruned() {
 fn an_epoch_is_past_only_when_its_readers_are_gone() {
     use crate::index::pins::Pins;
     use crate::sync::{AtomicU64, Ordering};
-    loom::model(|| {
+    let orders = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let count = Arc::clone(&orders);
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(move || {
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let shared = Arc::new((Pins::new().unwrap(), AtomicU64::new(1), AtomicU64::new(0)));
         let readers: Vec<_> = (0..2)
             .map(|_| {
@@ -211,5 +216,39 @@ fn an_epoch_is_past_only_when_its_readers_are_gone() {
             freed.store(1, Ordering::Relaxed);
         }
         readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+    println!("{}: {orders:?} orders", std::thread::current().name().unwrap_or_default());
+}
+
+/// A reader that comes back, and a writer: what it saw the first time is in its place as long as it is told
+/// so.
+#[test]
+fn what_a_walk_stands_on_is_not_freed_while_it_is_unbroken() {
+    use crate::index::pins::Pins;
+    use crate::sync::{AtomicU64, Ordering};
+    loom::model(|| {
+        let shared = Arc::new((Pins::new().unwrap(), AtomicU64::new(1), AtomicU64::new(0)));
+        let reader = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (pins, root, freed) = &*shared;
+                let ticket = pins.enter().unwrap();
+                let found = root.load(Ordering::Acquire);
+                let epoch = ticket.epoch;
+                pins.leave(&ticket);
+                let ticket = pins.enter().unwrap();
+                if found == 1 && pins.is_unbroken(&ticket, epoch) {
+                    assert_eq!(freed.load(Ordering::Relaxed), 0, "used after it was freed");
+                }
+                pins.leave(&ticket);
+            })
+        };
+        let (pins, root, freed) = &*shared;
+        root.store(2, Ordering::Release);
+        let epoch = pins.epoch();
+        if pins.advance() > epoch {
+            freed.store(1, Ordering::Relaxed);
+        }
+        reader.join().unwrap();
     });
 }

@@ -3,10 +3,12 @@
 //!
 //! The table of snapshots has one slot here: the second snapshot is one of the overflow list.
 
+mod close;
+
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::index::{Found, Index, KeySource, Version, Writer as IndexWriter};
+use crate::index::{Found, Index, KeySource, Need, Version, Writer as IndexWriter};
 use crate::store::retained::{Note, Retained};
 use crate::store::snapshots::{Registered, Snapshots, Ticket};
 use crate::store::visibility::{Seen, Visibility};
@@ -24,7 +26,7 @@ fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
         count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         model();
     });
-    println!("{orders:?} orders");
+    println!("{}: {orders:?} orders", std::thread::current().name().unwrap_or_default());
 }
 
 /// The records that a model writes: the LSN is the place in the list, from 1 on, and the position.
@@ -86,39 +88,37 @@ impl Store {
 
     /// As `Inner::commit_one`, of a put that nobody waits for.
     fn put(&self, writer: &mut IndexWriter, lsn: Lsn) {
-        let visible = self.visibility.visible();
-        let mut is_alone = false;
-        let alone = |replaced| {
+        let note = |replaced| {
             self.visibility.note(lsn, replaced);
-            is_alone = self.snapshots.are_none();
-            is_alone
+            !self.snapshots.are_none()
         };
-        let needed = |older: &Version, newer: Lsn| {
-            newer > visible || self.snapshots.needing(older.lsn, newer).is_some()
-        };
-        writer.put_newest(self.log.key(lsn), Store::version(lsn), &self.log, alone, needed).unwrap();
+        let needed = |older: &Version, newer: Lsn| self.retain(older, newer);
+        writer.put_newest(self.log.key(lsn), Store::version(lsn), &self.log, note, needed).unwrap();
         self.visibility.set_applied(lsn);
         self.visibility.advance(self.visibility.waiting());
-        if !is_alone {
-            self.prune(writer, lsn);
-        }
+    }
+
+    /// As `Inner::retain`.
+    fn retain(&self, older: &Version, newer: Lsn) -> Need {
+        self.snapshots.needing(older.lsn, newer).map_or(Need::Nobody, |_| Need::Snapshots)
+    }
+
+    /// As `Inner::need`.
+    fn need(&self, visible: Lsn, older: &Version, newer: Lsn) -> Need {
+        if newer > visible { Need::Readers } else { self.retain(older, newer) }
     }
 
     /// As `Inner::push_beside`: beside the versions that readers may still see.
     fn push(&self, writer: &mut IndexWriter, lsn: Lsn) {
         let visible = self.visible_for_pruning();
-        let needed = |older: &Version, newer: Lsn| {
-            newer > visible || self.snapshots.needing(older.lsn, newer).is_some()
-        };
+        let needed = |older: &Version, newer: Lsn| self.need(visible, older, newer);
         writer.push_version(self.log.key(lsn), Store::version(lsn), &self.log, needed, |_| {}).unwrap();
     }
 
     /// As `Inner::prune_key`.
     fn prune(&self, writer: &mut IndexWriter, lsn: Lsn) {
         let visible = self.visible_for_pruning();
-        let needed = |older: &Version, newer: Lsn| {
-            newer > visible || self.snapshots.needing(older.lsn, newer).is_some()
-        };
+        let needed = |older: &Version, newer: Lsn| self.need(visible, older, newer);
         writer.prune_versions(self.log.key(lsn), &self.log, needed, |_| {}).unwrap();
     }
 
@@ -141,12 +141,12 @@ impl Store {
             return Some(Log::lsn(replaced));
         }
         let pin = self.index.pin().unwrap();
-        let found = match pin.find(key) {
+        let seen = |found| match found {
             Found::None => None,
-            Found::One(position) => Some(Log::lsn(position)),
+            Found::One(position) => Some(Log::lsn(position)).filter(|lsn| *lsn <= snapshot.lsn),
             Found::Many(versions) => versions.at(snapshot.lsn).map(|version| Log::lsn(version.position)),
         };
-        found.filter(|lsn| *lsn <= snapshot.lsn)
+        seen(pin.find(key)).or_else(|| seen(pin.find_older(key)))
     }
 
     /// As `Inner::find`.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::{Own, Shared, State};
 use crate::error::{Error, Result};
+use crate::planted::{Bug, planted};
 use crate::store::read::Value;
 use crate::store::scan::{Record, Scan, ScanOptions};
 
@@ -159,7 +160,7 @@ impl TransactionScan {
     /// The scan has passed `key`, or everything up to its bound.
     fn pass(&mut self, state: &mut State, key: Option<Vec<u8>>) -> Result<()> {
         let range = state.reads.range_mut(self.range).ok_or(Error::Internal("a scan without its range"))?;
-        self.ended |= key.is_none();
+        self.ended = key.is_none() || self.ended && !planted(Bug::ForgetEnd);
         let end = match (&key, self.options.backward) {
             (Some(key), _) if !self.ended => Bound::Included(key.clone()),
             (_, false) => self.options.to.clone(),

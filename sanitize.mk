@@ -1,0 +1,31 @@
+# make sanitize: the tests that run many threads, under AddressSanitizer and then under ThreadSanitizer. Part of the
+# Makefile.
+#
+#   make sanitize                                      both
+#   make sanitize-thread SANITIZE_OPERATIONS=20000     one of them, for longer
+
+SANITIZE_OPERATIONS ?= 1000
+SANITIZE_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+SANITIZE_HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+SANITIZE_TESTS = TSTORE_STRESS_OPERATIONS=$(SANITIZE_OPERATIONS) cargo test --quiet --target $(SANITIZE_HOST)
+
+# The stable compiler has the sanitizers too, behind switches that it otherwise keeps to nightly releases.
+SANITIZE_ADDRESS := -Zsanitizer=address
+# The standard library is not instrumented, and says so; see sanitize.suppressions for what follows from it.
+SANITIZE_THREAD := -Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer --cfg tsan
+
+.PHONY: sanitize sanitize-address sanitize-thread
+
+sanitize: sanitize-address sanitize-thread
+
+sanitize-address:
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(SANITIZE_ADDRESS)" $(SANITIZE_TESTS) --target-dir $(SANITIZE_DIR)/address \
+	  --lib index::tests::threads
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(SANITIZE_ADDRESS)" $(SANITIZE_TESTS) --target-dir $(SANITIZE_DIR)/address \
+	  --test store --test stress --test snapshots
+
+sanitize-thread:
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(SANITIZE_THREAD)" $(SANITIZE_TESTS) --target-dir $(SANITIZE_DIR)/thread \
+	  --lib index::tests::threads
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(SANITIZE_THREAD)" $(SANITIZE_TESTS) --target-dir $(SANITIZE_DIR)/thread \
+	  --test store --test stress --test snapshots

@@ -70,6 +70,19 @@ enum Own {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Savepoint(usize);
 
+impl Savepoint {
+    /// Its number, by which [`Savepoint::from_number`] gives it back: 1 or more.
+    pub fn number(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// The savepoint with this number, which a transaction may have or not.
+    pub fn from_number(number: u64) -> Savepoint {
+        // One that does not fit is no transaction's.
+        Savepoint(usize::try_from(number).unwrap_or(0))
+    }
+}
+
 impl Store {
     /// Begins a transaction on the store as it is now.
     pub fn begin(&self) -> Result<Transaction> {

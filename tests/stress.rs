@@ -13,7 +13,7 @@ use std::thread;
 
 use tinystoredb::{Batch, Durability, Error, Options, ScanOptions, Snapshot, Store, SyncMode};
 
-const OPERATIONS: u64 = 3000;
+const OPERATIONS: u64 = 10_000;
 /// Keys that everybody overwrites and deletes.
 const SHARED: u64 = 200;
 /// Keys of a range that is put as one and deleted as one.

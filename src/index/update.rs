@@ -128,8 +128,7 @@ impl Writer {
 
     /// Says that the record of `key` at `old`, its only version or one of many, has moved to `new`.
     /// False, and nothing is changed, where the index does not lead to `old` any more. The deletion of a
-    /// range stands at the record that it deletes, so more than one version may stand at `old`: all of them
-    /// move.
+    /// range stands at the record that it deletes: more than one version may stand at `old`, and all move.
     pub fn replace_position(&mut self, key: &[u8], old: Position, new: Position) -> bool {
         let tree = &self.tree;
         let fingerprint = Fingerprint::of(key);

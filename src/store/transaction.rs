@@ -8,7 +8,8 @@
 //! Invariants:
 //! 1. Its writes are in memory, and seen by nobody else, until they are committed as one frame.
 //! 2. What it read stays remembered when it rolls back to a savepoint: it may have acted on it.
-//! 3. After `commit` and `rollback`, whatever they answer, it has ended and holds no snapshot.
+//! 3. After `commit` and `roll_back`, whatever they answer, it has ended and holds no snapshot; a scan that
+//!    somebody still has keeps it until it is dropped.
 //!
 //! Callers: `ffi`, and Rust programs.
 

@@ -2,8 +2,8 @@
 //! scenario, `make torture` a million:
 //!
 //! ```sh
-//! TSTORE_TORTURE_SCHEDULES=100000 RUSTFLAGS="--cfg shuttle" cargo test --release --lib store::tests::shuttle
-//! -- --nocapture ```
+//! RUSTFLAGS="--cfg shuttle" TSTORE_TORTURE_SCHEDULES=100000 cargo test --lib -- --nocapture shuttle::
+//! ```
 //!
 //! Half of the schedules are random, half put a few preemptions where they may hurt. What a scenario does is
 //! the same in every run; only the schedule differs. A failing one is printed: with `TSTORE_REPLAY_SCHEDULE`

@@ -51,21 +51,6 @@ fn a_put_beside_a_close_is_in_the_log_or_refused() {
     closed_beside(|store| store.put(b"b", b"2"));
 }
 
-/// The last handle of each of two threads: one of them closes, and the disk's lock is free then.
-#[test]
-fn the_last_of_two_handles_closes_the_store() {
-    explore(2, || {
-        let os = SimOs::new(1);
-        let options = Options { maintenance: false, first_segment_size: Some(4096), ..Options::default() };
-        let store = Store::open_on(os.clone(), Path::new("/my.db"), &options).unwrap();
-        let snapshot = store.snapshot().unwrap();
-        let other = thread::spawn(move || drop(snapshot));
-        drop(store);
-        other.join().unwrap();
-        drop(Store::open_on(os.clone(), Path::new("/my.db"), &options).unwrap());
-    });
-}
-
 /// Keeps the disk alive beyond the store, as a value that outlives it does.
 #[test]
 fn a_value_outlives_the_store_that_is_closed_beside_it() {

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tinystoredb::{
-    Batch, Durability, Error, ImportOptions, Options, Result, Store, SyncMode, WriteOptions, import_go,
+    Batch, Durability, Error, Expected, ImportOptions, Options, Result, ScanOptions, Store, SyncMode,
+    WriteOptions, import_go,
 };
 
 /// Runs `test` in a forked child and waits for it; the child ends without returning into the harness.
@@ -63,6 +64,18 @@ fn every_call_is_refused(store: &Store, import: &Path) {
     assert!(forked(store.exists(b"k")));
     assert!(forked(store.scan(b"")));
     assert!(forked(store.stats()));
+    assert!(forked(store.snapshot()));
+    assert!(forked(store.begin()));
+    assert!(forked(store.scan_with(&ScanOptions::default())));
+    assert!(forked(store.read_many(&[b"k"], |_, _| ())));
+    assert!(forked(store.compare_and_swap(b"k", Expected::Any, None, wait)));
+    assert!(forked(store.put_if_absent(b"k", b"child", wait)));
+    assert!(forked(store.take(b"k")));
+    assert!(forked(store.increment_i64(b"k", 1)));
+    assert!(forked(store.append(b"k", b"child")));
+    assert!(forked(store.delete_range(b"", b"")));
+    assert!(forked(store.expire(b"k", None)));
+    assert!(forked(store.expiry(b"k")));
     assert!(forked(store.put_i64(b"k", 1)));
     assert!(forked(store.get_i64(b"k")));
     assert!(forked(store.put_serde(b"k", &1_u8)));
@@ -85,11 +98,16 @@ fn a_forked_child_gets_forked_from_every_call_and_changes_nothing() {
         let value = store.get(b"k").unwrap().unwrap();
         let mut scan = store.scan(b"").unwrap();
         assert!(scan.next().unwrap().is_some());
+        let (snapshot, transaction) = (store.snapshot().unwrap(), store.begin().unwrap());
+        transaction.put(b"k", b"of the transaction").unwrap();
         let before = files(&path);
 
         in_fork(|| {
             every_call_is_refused(&store, &import);
             assert!(forked(scan.next().map(drop)));
+            assert!(forked(snapshot.get(b"k")));
+            assert!(forked(transaction.get(b"l")));
+            assert!(forked(transaction.commit(Durability::Wait)));
             // Memory that was handed out stays what it is.
             assert_eq!(&*value, b"parent");
             // The last handles of the child: nothing is closed, sealed, cut, removed or unlocked.
@@ -98,6 +116,8 @@ fn a_forked_child_gets_forked_from_every_call_and_changes_nothing() {
             // SAFETY: the child never returns, so that the values are not used or dropped again.
             unsafe {
                 drop(std::ptr::read(&scan));
+                drop(std::ptr::read(&snapshot));
+                drop(std::ptr::read(&transaction));
                 drop(std::ptr::read(&value));
                 drop(std::ptr::read(&store));
             }
@@ -108,6 +128,8 @@ fn a_forked_child_gets_forked_from_every_call_and_changes_nothing() {
         // The parent goes on: reading, writing, iterating, and still alone.
         assert_eq!(&*value, b"parent");
         assert_eq!(scan.next().unwrap().unwrap().key, b"l");
+        assert_eq!(snapshot.get(b"k").unwrap().as_deref(), Some(&b"parent"[..]));
+        transaction.roll_back().unwrap();
         store.put(b"m", b"parent").unwrap();
         assert!(matches!(Store::open(&path, &Options::default()), Err(Error::Locked { .. })));
         store.close().unwrap();

@@ -8,12 +8,16 @@ use std::ptr;
 
 use libloading::Library;
 
+use crate::workload::{KEY_SIZE, Values};
+
 const NOSYNC: c_uint = 0x1_0000;
 const WRITEMAP: c_uint = 0x8_0000;
 const NORDAHEAD: c_uint = 0x80_0000;
 const RDONLY: c_uint = 0x2_0000;
 const NOTFOUND: c_int = -30_798;
 const NEXT: c_int = 8;
+const PREV: c_int = 12;
+const SET_RANGE: c_int = 17;
 
 #[repr(C)]
 struct Bytes {
@@ -158,6 +162,25 @@ impl<'a> Environment<'a> {
         }
     }
 
+    /// A put for each of `numbers`, all in one transaction.
+    pub fn put_many(
+        &self,
+        numbers: &[u64],
+        key: impl Fn(u64) -> [u8; KEY_SIZE],
+        values: &mut Values,
+    ) -> Result<(), String> {
+        let transaction = self.begin(0)?;
+        for number in numbers {
+            let (key, value) = (key(*number), values.of(*number));
+            let (mut key, mut value) = (Bytes::of(&key), Bytes::of(value));
+            // SAFETY: as in `put`.
+            let put = unsafe { (self.lmdb.mdb_put)(transaction, self.database, &mut key, &mut value, 0) };
+            self.lmdb.check("mdb_put", put)?;
+        }
+        // SAFETY: the transaction is live and ends here.
+        self.lmdb.check("mdb_txn_commit", unsafe { (self.lmdb.mdb_txn_commit)(transaction) })
+    }
+
     /// A read transaction.
     pub fn reader(&self) -> Result<Reader<'_>, String> {
         Ok(Reader { environment: self, transaction: self.begin(RDONLY)? })
@@ -222,10 +245,29 @@ pub struct Cursor<'a> {
 impl Cursor<'_> {
     /// Calls `f` on the next record; `None` at the end.
     pub fn next<R>(&mut self, f: impl FnOnce(&[u8], &[u8]) -> R) -> Result<Option<R>, String> {
-        let (mut key, mut value) = (Bytes::empty(), Bytes::empty());
+        self.go(&[], NEXT, f)
+    }
+
+    /// Calls `f` on the record before; `None` at the start.
+    pub fn previous<R>(&mut self, f: impl FnOnce(&[u8], &[u8]) -> R) -> Result<Option<R>, String> {
+        self.go(&[], PREV, f)
+    }
+
+    /// Calls `f` on the first record whose key is not below `key`.
+    pub fn seek<R>(&mut self, key: &[u8], f: impl FnOnce(&[u8], &[u8]) -> R) -> Result<Option<R>, String> {
+        self.go(key, SET_RANGE, f)
+    }
+
+    fn go<R>(
+        &mut self,
+        key: &[u8],
+        operation: c_int,
+        f: impl FnOnce(&[u8], &[u8]) -> R,
+    ) -> Result<Option<R>, String> {
+        let (mut key, mut value) = (Bytes::of(key), Bytes::empty());
         // SAFETY: the cursor is open; what it finds stays valid until the transaction ends.
         unsafe {
-            match (self.lmdb.mdb_cursor_get)(self.cursor, &mut key, &mut value, NEXT) {
+            match (self.lmdb.mdb_cursor_get)(self.cursor, &mut key, &mut value, operation) {
                 NOTFOUND => Ok(None),
                 status => {
                     self.lmdb.check("mdb_cursor_get", status)?;

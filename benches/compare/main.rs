@@ -1,17 +1,19 @@
 //! `make bench`: the figures of one run, beside LMDB's where it is installed.
 //!
 //! One thread, nothing waits for the device: random puts, overwrites, gets, absent keys, a full scan,
-//! deletes, and reopening. The two stores take turns in chunks, so that a busy moment of the machine hits
+//! deletes, and reopening; then lookups and scans in stores of their own (`reads`, `scans`). The two stores take turns in chunks, so that a busy moment of the machine hits
 //! both; the table has the medians of the chunks and the median of their ratios. Then puts that wait for
 //! the device, with one and with eight threads, beside a loop that only writes and calls fdatasync.
 //!
-//!     cargo bench --bench compare -- [--records N] [--dir DIRECTORY]
+//!     cargo bench --bench compare -- [--records N] [--dir DIRECTORY] [--only writes|reads|scans|durable]
 //!
 //! or TSTORE_BENCH_RECORDS and TSTORE_BENCH_DIR. The default, 1,000,000 records in a temporary
 //! directory under `target`, takes about a minute and 2 GiB of disk.
 
 mod durable;
 mod lmdb;
+mod reads;
+mod scans;
 mod workload;
 
 use std::path::{Path, PathBuf};
@@ -31,7 +33,11 @@ static FIGURES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 struct Settings {
     records: u64,
     directory: PathBuf,
+    /// The one part to run, or all of them.
+    only: Option<String>,
 }
+
+const PARTS: [&str; 4] = ["writes", "reads", "scans", "durable"];
 
 fn main() -> ExitCode {
     // Under `cargo test` there is no --bench: a benchmark is not a test.
@@ -52,14 +58,25 @@ fn settings() -> Result<Settings, String> {
     let variable = |name: &str| std::env::var(name).ok();
     let mut records = variable("TSTORE_BENCH_RECORDS");
     let mut directory = variable("TSTORE_BENCH_DIR");
+    let mut only = None;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--bench" => {}
             "--records" => records = arguments.next(),
             "--dir" => directory = arguments.next(),
-            other => return Err(format!("unknown argument {other}: use --records N and --dir DIRECTORY")),
+            "--only" => only = arguments.next(),
+            other => {
+                return Err(format!(
+                    "unknown argument {other}: use --records N, --dir DIRECTORY, --only PART"
+                ));
+            }
         }
+    }
+    if let Some(part) = &only
+        && !PARTS.contains(&part.as_str())
+    {
+        return Err(format!("{part} is no part: use one of {}", PARTS.join(", ")));
     }
     let records = match records {
         None => RECORDS,
@@ -68,7 +85,8 @@ fn settings() -> Result<Settings, String> {
     if records < CHUNKS as u64 {
         return Err(format!("{records} records are too few: use {CHUNKS} or more"));
     }
-    Ok(Settings { records, directory: directory.unwrap_or(env!("CARGO_TARGET_TMPDIR").to_string()).into() })
+    let directory = directory.unwrap_or(env!("CARGO_TARGET_TMPDIR").to_string()).into();
+    Ok(Settings { records, directory, only })
 }
 
 /// One line of the table: the rates of the chunks.
@@ -133,14 +151,22 @@ fn run(settings: &Settings) -> Result<(), String> {
         thousands(settings.records as f64)
     );
     println!("in {}\nbeside: {beside}\n", directory.path().display());
-    let unsynced = directory.path().join("unsynced");
-    std::fs::create_dir(&unsynced).map_err(|error| error.to_string())?;
-    compare(settings.records, &unsynced, lmdb.as_ref())?;
-    // What the kernel has not written yet must not be written while the next part measures the device.
-    std::fs::remove_dir_all(&unsynced).map_err(|error| error.to_string())?;
-    println!();
-    durable::run(directory.path())?;
-    println!();
+    for part in PARTS {
+        if settings.only.as_ref().is_some_and(|only| only != part) {
+            continue;
+        }
+        let part_directory = directory.path().join(part);
+        std::fs::create_dir(&part_directory).map_err(|error| error.to_string())?;
+        match part {
+            "writes" => compare(settings.records, &part_directory, lmdb.as_ref())?,
+            "reads" => reads::run(settings.records, &part_directory, lmdb.as_ref())?,
+            "scans" => scans::run(settings.records, &part_directory, lmdb.as_ref())?,
+            _ => durable::run(&part_directory)?,
+        }
+        // What the kernel has not written yet must not be written while the next part measures the device.
+        std::fs::remove_dir_all(&part_directory).map_err(|error| error.to_string())?;
+        println!();
+    }
     let figures = FIGURES.lock().map_err(|error| error.to_string())?;
     figures.iter().for_each(|line| println!("{line}"));
     Ok(())
@@ -216,6 +242,37 @@ fn compare(records: u64, directory: &Path, lmdb: Option<&Lmdb>) -> Result<(), St
     figure("index", "bytes_per_key", index);
     figure("log overhead", "bytes_per_record", overhead);
     Ok(())
+}
+
+/// A store and an LMDB environment with the same records, put in the order of `numbers`.
+struct Filled<'l> {
+    store: Store,
+    environment: Option<Environment<'l>>,
+}
+
+impl<'l> Filled<'l> {
+    fn new(
+        directory: &Path,
+        lmdb: Option<&'l Lmdb>,
+        records: u64,
+        key: impl Fn(u64) -> [u8; KEY_SIZE],
+    ) -> Result<Filled<'l>, String> {
+        let options = Options { sync_mode: SyncMode::OnRequest, ..Options::default() };
+        let store = Store::open(directory.join("tinystoredb"), &options).map_err(text)?;
+        let mut values = Values::new();
+        (0..records).try_for_each(|number| store.put(&key(number), values.of(number))).map_err(text)?;
+        let lmdb_directory = directory.join("lmdb");
+        std::fs::create_dir(&lmdb_directory).map_err(|error| error.to_string())?;
+        let map_size = (1 << 30) + records as usize * 1024;
+        let open = |lmdb| Environment::open(lmdb, &lmdb_directory, map_size);
+        let environment = lmdb.map(open).transpose()?;
+        if let Some(environment) = &environment {
+            for chunk in (0..records).collect::<Vec<_>>().chunks(50_000) {
+                environment.put_many(chunk, &key, &mut values)?;
+            }
+        }
+        Ok(Filled { store, environment })
+    }
 }
 
 fn text(error: tinystoredb::Error) -> String {

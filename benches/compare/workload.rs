@@ -20,6 +20,11 @@ pub fn key(number: u64) -> [u8; KEY_SIZE] {
     (u128::from(mix(number)) << 64 | u128::from(mix(!number))).to_be_bytes()
 }
 
+/// As [`key`], but in the order of the numbers.
+pub fn key_in_order(number: u64) -> [u8; KEY_SIZE] {
+    (u128::from(number) << 64 | u128::from(mix(number))).to_be_bytes()
+}
+
 /// Makes values that differ in their first 8 bytes.
 pub struct Values([u8; VALUE_SIZE]);
 

@@ -166,7 +166,8 @@ unsafe fn with_iter(
 /// @param prefix, prefix_size  The prefix; no bytes for all records.
 /// @param iter                 Where the iterator goes; NULL on failure.
 /// @return TSTORE_OK, also where no key has the prefix; TSTORE_E_TOO_LARGE, TSTORE_E_NO_MEMORY,
-///         TSTORE_E_FORKED, TSTORE_E_INVALID_ARGUMENT, TSTORE_E_PANIC, TSTORE_E_INTERNAL.
+///         TSTORE_E_CORRUPT, TSTORE_E_IO, TSTORE_E_FORKED, TSTORE_E_INVALID_ARGUMENT, TSTORE_E_PANIC,
+///         TSTORE_E_INTERNAL.
 ///
 /// Ownership: the prefix is copied; the caller frees the iterator with tstore_iter_free. Threads: any.
 /// @since 0.1.0

@@ -15,7 +15,6 @@ use super::read::{self, found};
 use super::store::{durability, tstore, value_type, with_store};
 use super::typed::check_encoding;
 use super::value::tstore_value;
-use crate::error::{Error, Result};
 use crate::store::{Savepoint, Store, Transaction, WriteOptions};
 
 /// Reads of one moment, and writes that happen together, at the commit, or not at all.
@@ -48,17 +47,10 @@ pub struct tstore_txn {
 /// What is behind a `tstore_txn`.
 struct Txn {
     store: Store,
-    running: Running,
-}
-
-/// A transaction with the savepoints that it can go back to, each under its number, in ascending order.
-struct Running {
     transaction: Transaction,
-    savepoints: Vec<(u64, Savepoint)>,
-    last_savepoint: u64,
 }
 
-impl Drop for Running {
+impl Drop for Txn {
     fn drop(&mut self) {
         // Iterators outlive the handle, and would hold the snapshot.
         let _ = self.transaction.roll_back();
@@ -74,43 +66,16 @@ impl Object for Txn {
     const TAG: u32 = TAG;
 }
 
-impl Running {
-    fn add_savepoint(&mut self) -> Result<u64> {
-        self.savepoints.try_reserve(1).map_err(|_| Error::NoMemory("a savepoint"))?;
-        let savepoint = self.transaction.savepoint()?;
-        self.last_savepoint += 1;
-        self.savepoints.push((self.last_savepoint, savepoint));
-        Ok(self.last_savepoint)
-    }
-
-    fn roll_back_to(&mut self, number: u64) -> Result<()> {
-        let place = self.savepoints.binary_search_by_key(&number, |(number, _)| *number).ok();
-        let Some((place, (_, savepoint))) = place.and_then(|at| Some((at, *self.savepoints.get(at)?))) else {
-            let advice =
-                "is none of this transaction, or one that was made after another that it went back to";
-            return Err(Error::InvalidArgument(format!("savepoint {number} {advice}")));
-        };
-        self.transaction.roll_back_to(savepoint)?;
-        self.savepoints.truncate(place + 1);
-        Ok(())
-    }
-}
-
 /// Runs `body` on the transaction behind `txn`, inside the panic guard.
 ///
 /// # Safety
 /// The pointers keep the caller's part, see `boundary`.
-unsafe fn with_txn(
-    txn: *mut tstore_txn,
-    err: *mut tstore_error,
-    body: impl FnOnce(&mut Running) -> Answer,
-) -> i32 {
+unsafe fn with_txn(txn: *mut tstore_txn, err: *mut tstore_error, body: impl FnOnce(&Txn) -> Answer) -> i32 {
     // SAFETY: the caller's part.
     unsafe {
         guard(err, || {
-            let mut txn = exclusive::<Txn>(txn, "txn")?;
-            let Txn { store, running } = &mut *txn;
-            poison_on_panic(store, || body(running))
+            let txn = exclusive::<Txn>(txn, "txn")?;
+            poison_on_panic(&txn.store, || body(&txn))
         })
     }
 }
@@ -133,9 +98,7 @@ pub unsafe extern "C" fn tstore_txn_begin(
         let output = handle_output(txn, "txn");
         with_store(db, err, |store| {
             let mut output = output?;
-            let transaction = store.begin()?;
-            let running = Running { transaction, savepoints: Vec::new(), last_savepoint: 0 };
-            output.set(create(Txn { store: store.clone(), running })?);
+            output.set(create(Txn { store: store.clone(), transaction: store.begin()? })?);
             Ok(TSTORE_OK)
         })
     }
@@ -161,9 +124,7 @@ pub unsafe extern "C" fn tstore_txn_get(
 ) -> i32 {
     // SAFETY: the caller's part, see `boundary`.
     unsafe {
-        with_txn(txn, err, |running| {
-            read::get(&running.transaction, key, key_size, buffer, buffer_size, value_size)
-        })
+        with_txn(txn, err, |txn| read::get(&txn.transaction, key, key_size, buffer, buffer_size, value_size))
     }
 }
 
@@ -187,7 +148,7 @@ pub unsafe extern "C" fn tstore_txn_get_value(
     unsafe {
         // Before the transaction is looked at: NULL on every failure.
         let _ = handle_output(value, "value");
-        with_txn(txn, err, |running| read::get_value(&running.transaction, key, key_size, value))
+        with_txn(txn, err, |txn| read::get_value(&txn.transaction, key, key_size, value))
     }
 }
 
@@ -205,7 +166,7 @@ pub unsafe extern "C" fn tstore_txn_exists(
     err: *mut tstore_error,
 ) -> i32 {
     // SAFETY: the caller's part, see `boundary`.
-    unsafe { with_txn(txn, err, |running| read::exists(&running.transaction, key, key_size)) }
+    unsafe { with_txn(txn, err, |txn| read::exists(&txn.transaction, key, key_size)) }
 }
 
 /// Stores a value of type TSTORE_TYPE_BYTES under a key, without expiry, when the transaction commits.
@@ -226,9 +187,9 @@ pub unsafe extern "C" fn tstore_txn_put(
 ) -> i32 {
     // SAFETY: the caller's part, see `boundary`.
     unsafe {
-        with_txn(txn, err, |running| {
+        with_txn(txn, err, |txn| {
             let key = self::key(key, key_size, "key")?;
-            running.transaction.put(key, self::value(value, value_size, "value")?)?;
+            txn.transaction.put(key, self::value(value, value_size, "value")?)?;
             Ok(TSTORE_OK)
         })
     }
@@ -256,14 +217,14 @@ pub unsafe extern "C" fn tstore_txn_put_with(
 ) -> i32 {
     // SAFETY: the caller's part, see `boundary`.
     unsafe {
-        with_txn(txn, err, |running| {
+        with_txn(txn, err, |txn| {
             let key = self::key(key, key_size, "key")?;
             let value = self::value(value, value_size, "value")?;
             let value_type = self::value_type(value_type)?;
             check_encoding(value_type, value)?;
             let expires_at = self::expires_at(expires_at)?;
             let options = WriteOptions { value_type, expires_at, ..WriteOptions::default() };
-            running.transaction.put_with(key, value, options)?;
+            txn.transaction.put_with(key, value, options)?;
             Ok(TSTORE_OK)
         })
     }
@@ -283,9 +244,7 @@ pub unsafe extern "C" fn tstore_txn_delete(
     err: *mut tstore_error,
 ) -> i32 {
     // SAFETY: the caller's part, see `boundary`.
-    unsafe {
-        with_txn(txn, err, |running| Ok(found(running.transaction.delete(self::key(key, key_size, "key")?)?)))
-    }
+    unsafe { with_txn(txn, err, |txn| Ok(found(txn.transaction.delete(self::key(key, key_size, "key")?)?))) }
 }
 
 /// Deletes every key from `from` on and before `to`, as the transaction has them, when it commits. The whole
@@ -311,10 +270,10 @@ pub unsafe extern "C" fn tstore_txn_delete_range(
 ) -> i32 {
     // SAFETY: the caller's part, see `boundary`.
     unsafe {
-        with_txn(txn, err, |running| {
+        with_txn(txn, err, |txn| {
             let (from, to) = (key(from, from_size, "from")?, key(to, to_size, "to")?);
             let mut output = optional_output(count, "count")?;
-            output.set(running.transaction.delete_range(from, to)?);
+            output.set(txn.transaction.delete_range(from, to)?);
             Ok(TSTORE_OK)
         })
     }
@@ -347,15 +306,11 @@ pub unsafe extern "C" fn tstore_txn_scan(
     // SAFETY: the caller's part, see `boundary`.
     unsafe {
         let output = handle_output(iter, "iter");
-        guard(err, || {
+        with_txn(txn, err, |txn| {
             let mut output = output?;
-            let txn = exclusive::<Txn>(txn, "txn")?;
-            poison_on_panic(&txn.store, || {
-                let options = scan_options(from, from_size, to, to_size, flags)?;
-                let scan = txn.running.transaction.scan(&options)?;
-                output.set(create_iter(&txn.store, Source::Transaction(scan))?);
-                Ok(TSTORE_OK)
-            })
+            let scan = txn.transaction.scan(&scan_options(from, from_size, to, to_size, flags)?)?;
+            output.set(create_iter(&txn.store, Source::Transaction(scan))?);
+            Ok(TSTORE_OK)
         })
     }
 }
@@ -376,9 +331,9 @@ pub unsafe extern "C" fn tstore_txn_savepoint(
 ) -> i32 {
     // SAFETY: the caller's part, see `boundary`.
     unsafe {
-        with_txn(txn, err, |running| {
+        with_txn(txn, err, |txn| {
             let mut output = output(savepoint, "savepoint")?;
-            output.set(running.add_savepoint()?);
+            output.set(txn.transaction.savepoint()?.number());
             Ok(TSTORE_OK)
         })
     }
@@ -401,8 +356,8 @@ pub unsafe extern "C" fn tstore_txn_rollback_to(
 ) -> i32 {
     // SAFETY: the caller's part, see `boundary`.
     unsafe {
-        with_txn(txn, err, |running| {
-            running.roll_back_to(savepoint)?;
+        with_txn(txn, err, |txn| {
+            txn.transaction.roll_back_to(Savepoint::from_number(savepoint))?;
             Ok(TSTORE_OK)
         })
     }
@@ -422,8 +377,8 @@ pub unsafe extern "C" fn tstore_txn_rollback_to(
 pub unsafe extern "C" fn tstore_txn_commit(txn: *mut tstore_txn, flags: u32, err: *mut tstore_error) -> i32 {
     // SAFETY: the caller's part, see `boundary`.
     unsafe {
-        with_txn(txn, err, |running| {
-            running.transaction.commit(durability(flags)?)?;
+        with_txn(txn, err, |txn| {
+            txn.transaction.commit(durability(flags)?)?;
             Ok(TSTORE_OK)
         })
     }
@@ -439,8 +394,8 @@ pub unsafe extern "C" fn tstore_txn_commit(txn: *mut tstore_txn, flags: u32, err
 pub unsafe extern "C" fn tstore_txn_rollback(txn: *mut tstore_txn, err: *mut tstore_error) -> i32 {
     // SAFETY: the caller's part, see `boundary`.
     unsafe {
-        with_txn(txn, err, |running| {
-            running.transaction.roll_back()?;
+        with_txn(txn, err, |txn| {
+            txn.transaction.roll_back()?;
             Ok(TSTORE_OK)
         })
     }

@@ -6,7 +6,8 @@
 //!
 //! Invariants:
 //! 1. On the stack, whatever is nearer to the top comes before all that is below it.
-//! 2. A walk lives within one call, under one pin.
+//! 2. What is on the stack is looked at only under a pin since whose epoch nothing was reused: the one it was
+//!    found under, or, in a [`Cursor`], a later one that `Pins::is_unbroken` answers for.
 //!
 //! Callers: the store, through [`Pin`].
 
@@ -25,9 +26,35 @@ use crate::types::{Lsn, Position};
 /// How many children of a node of 256 are visited at a time.
 const CHILDREN_AT_ONCE: usize = 16;
 /// How many nodes on top of the stack are fetched ahead.
-const NODES_AHEAD: usize = 8;
+const NODES_AHEAD: usize = 4;
+/// How many lines of each: its key bytes and its first children. For those behind them the processor's own
+/// look-ahead is in time.
+const NODE_LINES_AHEAD: u32 = 4;
+/// Places in a list of positions that are asked for at once.
+const RESERVE_MAX: usize = 1024;
 /// How many records are fetched ahead: more overrun the processor's miss buffers.
 pub const LOOK_AHEAD: usize = 16;
+
+/// A walk between two calls, when no pin is held: what was still to be visited, and when.
+#[derive(Debug)]
+pub struct Cursor {
+    direction: Direction,
+    stack: Vec<Frame>,
+    /// The epoch in which the stack was filled; 0 where it is not to be used.
+    epoch: u64,
+}
+
+impl Cursor {
+    /// One that has not begun.
+    pub fn new(direction: Direction) -> Cursor {
+        Cursor { direction, stack: Vec::new(), epoch: 0 }
+    }
+
+    /// The next call begins anew.
+    pub fn reset(&mut self) {
+        self.epoch = 0;
+    }
+}
 
 impl Pin<'_> {
     /// Appends to `out` the positions of up to `limit` keys in `direction`, from `start` on; fewer mean
@@ -48,9 +75,33 @@ impl Pin<'_> {
         out: &mut Vec<Position>,
         keys: &impl KeySource,
     ) -> Result<()> {
-        let mut walk =
-            Walk { tree: self.tree, ascending: direction == Direction::Forward, stack: Vec::new() };
-        walk.seek(start, keys)?;
+        self.range_from(&mut Cursor::new(direction), || Ok(start), at, limit, out, keys)
+    }
+
+    /// As [`Pin::range`], going on where `cursor` stopped; its first call begins at `start()`. So does a
+    /// later one where the writer has reused memory meanwhile: `start` answers with the bound behind the
+    /// last key then. The way down from the root that this saves takes as long as ten records of a scan.
+    ///
+    /// After an error the cursor begins anew.
+    pub fn range_from<'k>(
+        &self,
+        cursor: &mut Cursor,
+        start: impl FnOnce() -> Result<Bound<&'k [u8]>>,
+        at: impl Fn() -> Lsn,
+        limit: usize,
+        out: &mut Vec<Position>,
+        keys: &impl KeySource,
+    ) -> Result<()> {
+        let goes_on = self.tree.pins.is_unbroken(&self.ticket, std::mem::take(&mut cursor.epoch));
+        let mut stack = std::mem::take(&mut cursor.stack);
+        if !goes_on {
+            stack.clear();
+        }
+        let mut walk = Walk { tree: self.tree, ascending: cursor.direction == Direction::Forward, stack };
+        if !goes_on {
+            walk.seek(start()?, keys)?;
+        }
+        out.try_reserve(limit.min(RESERVE_MAX)).map_err(|_| Error::NoMemory("a scan"))?;
         let mut found = 0;
         while found < limit {
             let Some(frame) = walk.stack.pop() else { break };
@@ -70,17 +121,21 @@ impl Pin<'_> {
             if found < LOOK_AHEAD {
                 keys.prefetch(position);
             }
-            out.try_reserve(1).map_err(|_| Error::NoMemory("a scan"))?;
+            if out.len() == out.capacity() {
+                out.try_reserve(1).map_err(|_| Error::NoMemory("a scan"))?;
+            }
             out.push(position);
             found += 1;
         }
+        cursor.stack = walk.stack;
+        cursor.epoch = self.ticket.epoch;
         Ok(())
     }
 }
 
 /// Something to visit: a leaf, a list of versions, or a node, of which only the children for bytes from
 /// `low` to `high` and, where `terminator` says so, the key that ends there.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
     pub(super) target: Ref,
     low: u8,
@@ -162,6 +217,8 @@ impl Walk<'_> {
     /// Puts the children of a node on the stack in its place.
     pub(super) fn expand(&mut self, frame: Frame, kind: Kind) -> Result<()> {
         let Some(node) = Node::at(&self.tree.arena, frame.target) else { return Ok(()) };
+        // Before its children lie on top of them, most of which are leaves.
+        self.prefetch();
         self.reserve(kind.capacity().min(Kind::N111.capacity()) + 2)?;
         let ascending = self.ascending;
         let terminator = Frame::whole(Ref::from_word(node.terminator().load(Ordering::Acquire)));
@@ -203,17 +260,20 @@ impl Walk<'_> {
         if ascending && frame.terminator {
             self.stack.push(terminator);
         }
-        self.prefetch();
+        if kind == Kind::N256 {
+            self.prefetch();
+        }
         Ok(())
     }
 
     /// Fetches the nodes that come next.
+    #[inline]
     fn prefetch(&self) {
         for frame in self.stack.iter().rev().take(NODES_AHEAD) {
             if let Some(kind) = frame.target.kind() {
-                self.tree.arena.prefetch(frame.target.line());
-                if kind != Kind::N4 {
-                    self.tree.arena.prefetch(frame.target.line() + 1);
+                let lines = if kind.is_direct() { 1 } else { kind.class().lines().min(NODE_LINES_AHEAD) };
+                for line in 0..lines {
+                    self.tree.arena.prefetch(frame.target.line() + line);
                 }
             }
         }

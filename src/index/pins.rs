@@ -41,10 +41,14 @@ pub(super) struct Pins {
 
 /// Where an announcement is, to withdraw it.
 #[derive(Debug)]
-pub(super) enum Ticket {
-    Slot(usize),
-    Overflow(u64),
+pub(super) struct Ticket {
+    /// What was announced.
+    pub(super) epoch: u64,
+    /// The slot's number; `OVERFLOW` where every slot was taken.
+    slot: usize,
 }
+
+const OVERFLOW: usize = usize::MAX;
 
 impl Pins {
     pub(super) fn new() -> Result<Pins> {
@@ -68,7 +72,8 @@ impl Pins {
                 && slot.0.compare_exchange(FREE, epoch, Ordering::SeqCst, Ordering::Relaxed).is_ok()
             {
                 fence_after_exchange();
-                return Ok(Ticket::Slot((before.len() + distance) % self.slots.len()));
+                let slot = (before.len() + distance) % self.slots.len();
+                return Ok(Ticket { epoch, slot });
             }
         }
         self.enter_overflow(epoch)
@@ -81,27 +86,31 @@ impl Pins {
         // The lock orders this with the writer's look as the fence does for slots: whoever comes second
         // sees what the first one did.
         overflow.push(epoch);
-        Ok(Ticket::Overflow(epoch))
+        Ok(Ticket { epoch, slot: OVERFLOW })
     }
 
     /// Withdraws an announcement.
     #[inline]
     pub(super) fn leave(&self, ticket: &Ticket) {
-        match *ticket {
-            Ticket::Slot(index) => {
-                if let Some(slot) = self.slots.get(index) {
-                    slot.0.store(FREE, Ordering::Release);
-                }
-            }
-            Ticket::Overflow(epoch) => {
-                // A poisoned lock keeps the announcement: memory is not reused, nothing worse.
-                if let Ok(mut overflow) = lock(&self.overflow)
-                    && let Some(index) = overflow.iter().position(|entry| *entry == epoch)
-                {
-                    overflow.swap_remove(index);
-                }
-            }
+        if let Some(slot) = self.slots.get(ticket.slot) {
+            slot.0.store(FREE, Ordering::Release);
+        } else if let Ok(mut overflow) = lock(&self.overflow)
+            && let Some(index) = overflow.iter().position(|entry| *entry == ticket.epoch)
+        {
+            // A poisoned lock keeps the announcement: memory is not reused, nothing worse.
+            overflow.swap_remove(index);
         }
+    }
+
+    /// Whether nothing that the holder of `ticket` could have reached under an earlier one of epoch `epoch`
+    /// has been reused since.
+    ///
+    /// What was reachable then is tagged with `epoch` or a later one when it is taken out, and freed after a
+    /// look at the announcements that follows the start of a still later epoch. If that epoch is not seen
+    /// here, behind the fence of invariant 1, then the look is still to come and sees `ticket`.
+    #[inline]
+    pub(super) fn is_unbroken(&self, ticket: &Ticket, epoch: u64) -> bool {
+        ticket.epoch == epoch && self.epoch.load(Ordering::Acquire) == epoch
     }
 
     /// The epoch now: what the writer takes out of the tree before [`Pins::advance`] carries it.
@@ -173,7 +182,7 @@ mod tests {
     fn more_readers_than_slots_are_all_seen() {
         let pins = Pins::new().unwrap();
         let tickets: Vec<Ticket> = (0..3 * SLOTS).map(|_| pins.enter().unwrap()).collect();
-        assert!(tickets.iter().filter(|ticket| matches!(ticket, Ticket::Overflow(_))).count() == 2 * SLOTS);
+        assert!(tickets.iter().filter(|ticket| ticket.slot == OVERFLOW).count() == 2 * SLOTS);
         assert_eq!(pins.advance(), 1);
         for ticket in &tickets[..SLOTS] {
             pins.leave(ticket);

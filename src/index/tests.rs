@@ -2,6 +2,8 @@
 
 #[cfg(not(any(loom, shuttle)))]
 mod bench;
+#[cfg(not(any(loom, shuttle)))]
+mod cursor;
 #[cfg(loom)]
 mod loom;
 #[cfg(not(any(loom, shuttle)))]

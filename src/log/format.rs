@@ -11,6 +11,7 @@
 //!
 //! Callers: the other modules of `log`.
 
+mod checksum;
 mod header;
 
 pub use header::{HeaderError, Predecessor, SEGMENT_HEADER_USED, SEGMENT_START_SIZE, SegmentHeader};
@@ -68,6 +69,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    #[inline]
     fn from_number(number: u8) -> Option<Kind> {
         Some(match number {
             1 => Kind::Put,
@@ -100,6 +102,7 @@ pub struct Seed(u32);
 impl Seed {
     /// The seed at `offset`: different for every record offset of a segment, since multiplying by an
     /// odd number is a bijection and a segment has fewer than 2^32 multiples of 8.
+    #[inline]
     fn at(self, offset: u64) -> u32 {
         if planted(Bug::DropOffset) {
             return self.0;
@@ -148,7 +151,7 @@ impl RecordHeader {
 
     /// Reads the header at the start of `bytes`, or `None` where it cannot be one: too few bytes, a
     /// kind or type that does not exist, or parts longer than the whole. Its checksum is not checked.
-    #[inline]
+    #[inline(always)]
     pub fn decode(bytes: &[u8]) -> Option<RecordHeader> {
         let bytes: &[u8; RECORD_HEADER_SIZE] = bytes.first_chunk()?;
         let &[c0, c1, c2, c3, l0, l1, l2, l3, kind, flags, k0, k1, e0, e1, e2, e3, lsn @ ..] = bytes;
@@ -225,7 +228,7 @@ pub struct Record<'a> {
 impl<'a> Record<'a> {
     /// Reads the record at the start of `bytes` without checking its checksum, or `None` where the
     /// bytes cannot be one.
-    #[inline]
+    #[inline(always)]
     pub fn parse(bytes: &'a [u8]) -> Option<Record<'a>> {
         let header = RecordHeader::decode(bytes)?;
         let bytes = bytes.get(..header.length as usize)?;
@@ -237,11 +240,11 @@ impl<'a> Record<'a> {
     }
 
     /// Reads the record at the start of `bytes`, which lies at `offset` of a segment, and checks it.
-    #[inline]
+    #[inline(always)]
     pub fn verify(bytes: &'a [u8], seed: Seed, offset: u64) -> Option<Record<'a>> {
         let record = Record::parse(bytes)?;
-        let covered = bytes.get(4..record.header.length as usize)?;
-        (seed.checksum(offset, &[covered]) == record.header.checksum).then_some(record)
+        let bytes = bytes.get(..record.header.length as usize)?;
+        (checksum::of_record(seed.at(offset), bytes) == record.header.checksum).then_some(record)
     }
 
     /// The type of its value.

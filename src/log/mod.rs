@@ -165,9 +165,11 @@ impl Log {
     }
 
     /// The record at `position`, its checksum checked.
-    #[inline]
+    #[inline(always)]
     pub fn read(&self, position: Position) -> Result<Record<'_>> {
         let (segment, offset) = self.segments.find(position)?;
+        // The lines behind the header arrive while the header is looked at.
+        segment.map().prefetch(offset, PREFETCH_SIZE);
         segment.verify(offset)
     }
 
@@ -180,16 +182,16 @@ impl Log {
 
     /// The record at `position`, unchecked: for the index, whose answers are verified, and for a record
     /// that was read a moment ago.
-    #[inline]
+    #[inline(always)]
     pub fn peek(&self, position: Position) -> Result<Record<'_>> {
         let (segment, offset) = self.segments.find(position)?;
         segment.parse(offset)
     }
 
     /// The first bytes of the record at `position` are needed soon.
-    #[inline]
+    #[inline(always)]
     pub fn prefetch(&self, position: Position) {
-        if let Ok((segment, offset)) = self.segments.find(position) {
+        if let Some((segment, offset)) = self.segments.get(position) {
             segment.map().prefetch(offset, PREFETCH_SIZE);
         }
     }

@@ -20,7 +20,7 @@ use super::format::{SEGMENT_HEADER_SIZE, SegmentHeader};
 use super::segment::Segment;
 use super::{Log, segment_file_name};
 use crate::error::{Error, Result};
-use crate::options::WriteMode;
+use crate::options::{SyncMode, WriteMode};
 use crate::os::{Access, MapMode};
 use crate::planted::{Bug, planted};
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
@@ -192,6 +192,9 @@ fn create(log: &Log, id: u64, capacity: u64) -> Result<Arc<Segment>> {
     // A kernel that cannot make pages present ahead says so at the first one.
     let mapped = || {
         let map = file.map(capacity, MapMode::ReadWrite)?;
+        if log.options.sync_mode == SyncMode::OnRequest {
+            map.advise_large_pages();
+        }
         map.populate(0, SEGMENT_HEADER_SIZE)?;
         Ok(map)
     };

@@ -114,7 +114,7 @@ impl Segment {
     }
 
     /// The bytes from `offset` to the end; none where the offset is beyond it.
-    #[inline]
+    #[inline(always)]
     fn bytes_from(&self, offset: u64) -> &[u8] {
         let mut end = self.seen_end.load(Ordering::Acquire);
         if offset + 4096 > end {
@@ -128,7 +128,7 @@ impl Segment {
     }
 
     /// The record at `offset`, not verified. For keys that the index compares.
-    #[inline]
+    #[inline(always)]
     pub fn parse(&self, offset: u64) -> Result<Record<'_>> {
         match Record::parse(self.bytes_from(offset)) {
             Some(record) => Ok(record),
@@ -137,10 +137,8 @@ impl Segment {
     }
 
     /// The record at `offset`, verified.
-    #[inline]
+    #[inline(always)]
     pub fn verify(&self, offset: u64) -> Result<Record<'_>> {
-        // The lines behind the header arrive while the header is looked at.
-        self.map.prefetch(offset, super::PREFETCH_SIZE);
         let verify = |bytes| Record::verify(bytes, self.seed, offset);
         match verify(self.bytes_from(offset)) {
             Some(record) => Ok(record),
@@ -235,16 +233,22 @@ impl SegmentTable {
     }
 
     /// The segment that `position` lies in, and the offset there.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, position: Position) -> Result<(&Segment, u64)> {
+        self.get(position).ok_or(Error::Internal("a position without a segment"))
+    }
+
+    /// As [`SegmentTable::find`], `None` where there is none.
+    #[inline(always)]
+    pub fn get(&self, position: Position) -> Option<(&Segment, u64)> {
         let region = (position.address() / SEGMENT_SIZE_STEP) as usize;
         let entry =
             self.chunks.get(region / CHUNK).and_then(OnceLock::get).and_then(|c| c.get(region % CHUNK));
         let pointer = entry.map_or(ptr::null_mut(), |entry| entry.load(Ordering::Acquire));
         // SAFETY: a pointer in the table came from an Arc in `owners`, where it stays as long as the
         // table lives (invariant 3).
-        let segment = unsafe { pointer.as_ref() }.ok_or(Error::Internal("a position without a segment"))?;
-        Ok((segment, position.address() - segment.base))
+        let segment = unsafe { pointer.as_ref() }?;
+        Some((segment, position.address() - segment.base))
     }
 
     /// As [`SegmentTable::find`], counted, so that the segment outlives the store.

@@ -31,6 +31,9 @@ pub trait MapBackend: Send + Sync {
         Ok(())
     }
 
+    /// Asks for large pages wherever pages are made present from now on. A wish: never fails.
+    fn advise_large_pages(&self) {}
+
     /// Asks for large pages and read-ahead for a file that no longer changes. A wish: never fails.
     fn advise_sealed(&self) {}
 }
@@ -73,7 +76,7 @@ impl Map {
     ///
     /// # Safety
     /// Nobody may write the range while the slice lives.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn bytes(&self, offset: u64, size: usize) -> Option<&[u8]> {
         let start = self.check(offset, size)?;
         // SAFETY: `check` keeps the range inside the mapping (invariant 1); the caller promises that
@@ -101,7 +104,7 @@ impl Map {
     }
 
     /// Hints that the cache lines at `[offset, offset + size)` are read soon. Out of range is harmless.
-    #[inline]
+    #[inline(always)]
     pub fn prefetch(&self, offset: u64, size: usize) {
         let Some(start) = self.check(offset, size) else { return };
         #[cfg(target_arch = "x86_64")]
@@ -124,6 +127,11 @@ impl Map {
     /// See [`MapBackend::populate_read`].
     pub fn populate_read(&self, offset: u64, size: u64) -> Result<()> {
         self.backend.populate_read(offset, size)
+    }
+
+    /// See [`MapBackend::advise_large_pages`].
+    pub fn advise_large_pages(&self) {
+        self.backend.advise_large_pages();
     }
 
     /// See [`MapBackend::advise_sealed`].

@@ -8,7 +8,8 @@
 //! Invariants:
 //! 1. Its writes are in memory, and seen by nobody else, until they are committed as one frame.
 //! 2. What it read stays remembered when it rolls back to a savepoint: it may have acted on it.
-//! 3. After `commit` and `rollback`, whatever they answer, it has ended and holds no snapshot.
+//! 3. After `commit` and `roll_back`, whatever they answer, it has ended and holds no snapshot; a scan that
+//!    somebody still has keeps it until it is dropped.
 //!
 //! Callers: `ffi`, and Rust programs.
 
@@ -69,6 +70,19 @@ enum Own {
 /// A state of a transaction that it can go back to. It belongs to that transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Savepoint(usize);
+
+impl Savepoint {
+    /// Its number, by which [`Savepoint::from_number`] gives it back: 1 or more.
+    pub fn number(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// The savepoint with this number, which a transaction may have or not.
+    pub fn from_number(number: u64) -> Savepoint {
+        // One that does not fit is no transaction's.
+        Savepoint(usize::try_from(number).unwrap_or(0))
+    }
+}
 
 impl Store {
     /// Begins a transaction on the store as it is now.

@@ -219,3 +219,36 @@ fn an_epoch_is_past_only_when_its_readers_are_gone() {
     });
     println!("{}: {orders:?} orders", std::thread::current().name().unwrap_or_default());
 }
+
+/// A reader that comes back, and a writer: what it saw the first time is in its place as long as it is told
+/// so.
+#[test]
+fn what_a_walk_stands_on_is_not_freed_while_it_is_unbroken() {
+    use crate::index::pins::Pins;
+    use crate::sync::{AtomicU64, Ordering};
+    loom::model(|| {
+        let shared = Arc::new((Pins::new().unwrap(), AtomicU64::new(1), AtomicU64::new(0)));
+        let reader = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (pins, root, freed) = &*shared;
+                let ticket = pins.enter().unwrap();
+                let found = root.load(Ordering::Acquire);
+                let epoch = ticket.epoch;
+                pins.leave(&ticket);
+                let ticket = pins.enter().unwrap();
+                if found == 1 && pins.is_unbroken(&ticket, epoch) {
+                    assert_eq!(freed.load(Ordering::Relaxed), 0, "used after it was freed");
+                }
+                pins.leave(&ticket);
+            })
+        };
+        let (pins, root, freed) = &*shared;
+        root.store(2, Ordering::Release);
+        let epoch = pins.epoch();
+        if pins.advance() > epoch {
+            freed.store(1, Ordering::Relaxed);
+        }
+        reader.join().unwrap();
+    });
+}

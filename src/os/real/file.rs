@@ -30,6 +30,9 @@ impl Drop for RealFile {
     }
 }
 
+/// Bytes that are written at once where a file is filled with zeros.
+const ZEROS_SIZE: usize = 64 << 10;
+
 impl RealFile {
     pub(super) fn new(fd: OwnedFd, name: &str, path: String) -> RealFile {
         RealFile { fd, name: name.to_string(), path, locked_by: None }
@@ -88,12 +91,14 @@ impl RealFile {
 
     /// The stand-in where the file system cannot allocate.
     fn write_zeros(&self, from: u64, to: u64) -> Result<()> {
-        // Not on the stack: the caller's thread may have a small one.
-        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        // Not on the stack: the caller's thread may have a small one. And not in the library's file.
+        let mut zeros = Vec::new();
+        zeros.try_reserve_exact(ZEROS_SIZE).map_err(|_| Error::NoMemory("making a file"))?;
+        zeros.resize(ZEROS_SIZE, 0);
         let mut offset = from;
         while offset < to {
-            let length = usize::try_from(to - offset).unwrap_or(usize::MAX).min(ZEROS.len());
-            write_all_at(&self.fd, &self.path, ZEROS.get(..length).unwrap_or_default(), offset)?;
+            let length = usize::try_from(to - offset).unwrap_or(usize::MAX).min(zeros.len());
+            write_all_at(&self.fd, &self.path, zeros.get(..length).unwrap_or_default(), offset)?;
             offset += length as u64;
         }
         Ok(())

@@ -150,9 +150,13 @@ impl MapBackend for Mapping {
         }
     }
 
-    fn advise_sealed(&self) {
+    fn advise_large_pages(&self) {
         #[cfg(target_os = "linux")]
         self.advise(libc::MADV_HUGEPAGE);
+    }
+
+    fn advise_sealed(&self) {
+        self.advise_large_pages();
         self.advise(libc::MADV_WILLNEED);
     }
 }

@@ -20,15 +20,16 @@ SANITIZE_THREAD := -Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer --cf
 
 sanitize: sanitize-address sanitize-thread
 
+sanitize-address: export RUSTFLAGS = $(SANITIZE_ADDRESS)
+sanitize-address: export RUSTC_BOOTSTRAP = 1
 sanitize-address:
-	RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(SANITIZE_ADDRESS)" $(SANITIZE_TESTS) --target-dir $(SANITIZE_DIR)/address \
-	  --lib index::tests::threads
-	RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(SANITIZE_ADDRESS)" $(SANITIZE_TESTS) --target-dir $(SANITIZE_DIR)/address \
-	  --test store --test stress --test snapshots
+	$(SANITIZE_TESTS) --target-dir $(SANITIZE_DIR)/address --lib index::tests::threads
+	$(SANITIZE_TESTS) --target-dir $(SANITIZE_DIR)/address --test store --test stress --test snapshots
 
+sanitize-thread: export TSAN_OPTIONS = suppressions=$(abspath $(SANITIZE_DIR))/thread/suppressions
+sanitize-thread: export RUSTFLAGS = $(SANITIZE_THREAD)
+sanitize-thread: export RUSTC_BOOTSTRAP = 1
 sanitize-thread:
 	@mkdir -p $(SANITIZE_DIR)/thread && echo $(SANITIZE_SUPPRESSED) > $(SANITIZE_DIR)/thread/suppressions
-	TSAN_OPTIONS=suppressions=$(abspath $(SANITIZE_DIR))/thread/suppressions RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(SANITIZE_THREAD)" $(SANITIZE_TESTS) --target-dir $(SANITIZE_DIR)/thread \
-	  --lib index::tests::threads
-	TSAN_OPTIONS=suppressions=$(abspath $(SANITIZE_DIR))/thread/suppressions RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(SANITIZE_THREAD)" $(SANITIZE_TESTS) --target-dir $(SANITIZE_DIR)/thread \
-	  --test store --test stress --test snapshots
+	$(SANITIZE_TESTS) --target-dir $(SANITIZE_DIR)/thread --lib index::tests::threads
+	$(SANITIZE_TESTS) --target-dir $(SANITIZE_DIR)/thread --test store --test stress --test snapshots

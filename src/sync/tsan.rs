@@ -1,6 +1,7 @@
-//! Locks whose order ThreadSanitizer sees. The standard library is not instrumented: who got a lock by waiting
-//! for it seems to race with who had it before. Here each lock is std's own, and each taking and each letting
-//! go of it also touches an atomic, which tells of the order that the lock itself made, and of no other.
+//! Locks whose order ThreadSanitizer sees. The standard library is not instrumented: who got a lock by
+//! waiting for it seems to race with who had it before. Here each lock is std's own, and each taking and each
+//! letting go of it also touches an atomic, which tells of the order that the lock itself made, and of no
+//! other.
 //!
 //! Callers: `sync`, where the sanitizer is on (`make sanitize`).
 

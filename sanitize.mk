@@ -7,6 +7,7 @@
 SANITIZE_OPERATIONS ?= 1000
 SANITIZE_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 SANITIZE_HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+# Tests whose threads are not joined one by one are left out for threads: how a scope waits is not seen either.
 # What the test harness, which is part of the library that is not instrumented, does with its own results.
 SANITIZE_SUPPRESSED := race:CompletedTest
 SANITIZE_TESTS = TSTORE_STRESS_OPERATIONS=$(SANITIZE_OPERATIONS) cargo test --quiet --target $(SANITIZE_HOST)
@@ -32,4 +33,4 @@ sanitize-thread: export RUSTC_BOOTSTRAP = 1
 sanitize-thread:
 	@mkdir -p $(SANITIZE_DIR)/thread && echo $(SANITIZE_SUPPRESSED) > $(SANITIZE_DIR)/thread/suppressions
 	$(SANITIZE_TESTS) --target-dir $(SANITIZE_DIR)/thread --lib index::tests::threads
-	$(SANITIZE_TESTS) --target-dir $(SANITIZE_DIR)/thread --test store --test stress --test snapshots
+	$(SANITIZE_TESTS) --target-dir $(SANITIZE_DIR)/thread --test stress --test snapshots

@@ -178,6 +178,8 @@ impl Scan<'_> {
         let name = segment_file_name(header.segment_id);
         let mode = if planted(Bug::AppendAfterTornTail) { MapMode::Pwrite } else { MapMode::Read };
         let map = file.map(size, mode)?;
+        // Before its pages are read: those that are there already stay as they are.
+        map.advise_large_pages();
         let base = self.log.segments.place(size)?;
         let segment =
             Arc::new(Segment::new(header.segment_id, header.seed(), map, base, SEGMENT_HEADER_SIZE, file));
@@ -446,7 +448,7 @@ fn write_again(scanned: &Scanned, synced_lsn: Lsn) -> Result<()> {
     let file = segment.file()?.ok_or(Error::Internal("a segment closed before it was recovered"))?;
     let mut offset = SEGMENT_HEADER_SIZE;
     while offset < scanned.end {
-        let header = segment.parse(offset)?.header;
+        let header = segment.parse(offset).ok_or_else(|| segment.damaged(offset))?.header;
         if header.lsn > synced_lsn {
             break;
         }

@@ -113,13 +113,12 @@ impl Segment {
         self.end.0.store(end, Ordering::Release);
     }
 
-    /// The bytes from `offset` to the end; none where the offset is beyond it.
+    /// The bytes from `offset` to the end that readers have seen; none where the offset is beyond it.
     #[inline(always)]
     fn bytes_from(&self, offset: u64) -> &[u8] {
         let mut end = self.seen_end.load(Ordering::Acquire);
         if offset + 4096 > end {
-            end = self.end();
-            self.seen_end.store(end, Ordering::Release);
+            end = self.look_at_end();
         }
         let Some(size) = end.checked_sub(offset) else { return &[] };
         // SAFETY: invariants 1 and 2: the bytes below an `end` that was loaded with Acquire are written
@@ -127,38 +126,48 @@ impl Segment {
         unsafe { self.map.bytes(offset, size as usize) }.unwrap_or(&[])
     }
 
+    /// Where it is filled to, for readers to remember. Written only where it has moved: other readers have
+    /// the line too.
+    fn look_at_end(&self) -> u64 {
+        let end = self.end();
+        if self.seen_end.load(Ordering::Relaxed) != end {
+            self.seen_end.store(end, Ordering::Release);
+        }
+        end
+    }
+
     /// The record at `offset`, not verified. For keys that the index compares.
     #[inline(always)]
-    pub fn parse(&self, offset: u64) -> Result<Record<'_>> {
-        match Record::parse(self.bytes_from(offset)) {
-            Some(record) => Ok(record),
-            None => self.look_again(offset, Record::parse),
+    pub fn parse(&self, offset: u64) -> Option<Record<'_>> {
+        let mut again = false;
+        loop {
+            let record = Record::parse(self.bytes_from(offset));
+            if record.is_some() || again {
+                return record;
+            }
+            // One that reaches beyond what readers had seen of the segment is looked at once more.
+            self.look_at_end();
+            again = true;
         }
     }
 
     /// The record at `offset`, verified.
     #[inline(always)]
-    pub fn verify(&self, offset: u64) -> Result<Record<'_>> {
-        let verify = |bytes| Record::verify(bytes, self.seed, offset);
-        match verify(self.bytes_from(offset)) {
-            Some(record) => Ok(record),
-            None => self.look_again(offset, verify),
+    pub fn verify(&self, offset: u64) -> Option<Record<'_>> {
+        let mut again = false;
+        loop {
+            let record = Record::verify(self.bytes_from(offset), self.seed, offset);
+            if record.is_some() || again {
+                return record;
+            }
+            self.look_at_end();
+            again = true;
         }
     }
 
-    /// A record that reaches beyond what readers had seen of the segment is looked at once more.
+    /// Why there is no record at `offset` where one was.
     #[cold]
-    fn look_again<'a>(
-        &'a self,
-        offset: u64,
-        read: impl Fn(&'a [u8]) -> Option<Record<'a>>,
-    ) -> Result<Record<'a>> {
-        self.seen_end.store(self.end(), Ordering::Release);
-        read(self.bytes_from(offset)).ok_or_else(|| self.damaged(offset))
-    }
-
-    #[cold]
-    fn damaged(&self, offset: u64) -> Error {
+    pub fn damaged(&self, offset: u64) -> Error {
         Error::corrupt(
             super::segment_file_name(self.id),
             offset,
@@ -242,9 +251,8 @@ impl SegmentTable {
     #[inline(always)]
     pub fn get(&self, position: Position) -> Option<(&Segment, u64)> {
         let region = (position.address() / SEGMENT_SIZE_STEP) as usize;
-        let entry =
-            self.chunks.get(region / CHUNK).and_then(OnceLock::get).and_then(|c| c.get(region % CHUNK));
-        let pointer = entry.map_or(ptr::null_mut(), |entry| entry.load(Ordering::Acquire));
+        let entry = self.chunks.get(region / CHUNK)?.get()?.get(region % CHUNK)?;
+        let pointer = entry.load(Ordering::Acquire);
         // SAFETY: a pointer in the table came from an Arc in `owners`, where it stays as long as the
         // table lives (invariant 3).
         let segment = unsafe { pointer.as_ref() }?;

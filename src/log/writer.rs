@@ -254,7 +254,9 @@ impl Writer {
         self.append_unchecked(log, &NewRecord::new(Kind::Seal, &[], &reason))?;
         let active = self.active.take().ok_or(Error::Internal("no active segment"))?;
         let offset = active.end - SEAL_FRAME_SIZE;
-        let checksum = active.segment.parse(offset)?.header.checksum;
+        let segment = &active.segment;
+        let seal = segment.parse(offset).ok_or_else(|| segment.damaged(offset))?;
+        let checksum = seal.header.checksum;
         self.predecessor = Predecessor { segment_id: active.segment.id(), end: active.end, checksum };
         Ok(())
     }

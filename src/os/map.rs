@@ -106,17 +106,15 @@ impl Map {
     /// Hints that the cache lines at `[offset, offset + size)` are read soon. Out of range is harmless.
     #[inline(always)]
     pub fn prefetch(&self, offset: u64, size: usize) {
-        let Some(start) = self.check(offset, size) else { return };
         #[cfg(target_arch = "x86_64")]
         for line in (0..size).step_by(64) {
-            // SAFETY: a prefetch has no effect on memory, and the address is inside the mapping.
-            unsafe {
-                use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-                _mm_prefetch::<_MM_HINT_T0>(self.base.as_ptr().add(start + line).cast());
-            }
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let address = self.base.as_ptr().wrapping_add(offset as usize).wrapping_add(line);
+            // SAFETY: a prefetch has no effect on memory, whatever the address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
         }
         #[cfg(not(target_arch = "x86_64"))]
-        let _ = start;
+        let _ = (offset, size);
     }
 
     /// See [`MapBackend::populate`].

@@ -1,6 +1,6 @@
 //! The sync facade: the locks, atomics and threads that the engine uses, from std, or from loom or
-//! shuttle when their explorers drive the schedule (`RUSTFLAGS="--cfg loom"` or `"--cfg shuttle"`). With `--cfg
-//! tsan`, locks tell ThreadSanitizer of their order.
+//! shuttle when their explorers drive the schedule (`RUSTFLAGS="--cfg loom"` or `"--cfg shuttle"`). With
+//! `--cfg tsan`, locks tell ThreadSanitizer of their order.
 //!
 //! Invariant 1: no module of the engine names `std::sync` or `std::thread` for anything that two
 //! threads share; it names this one, so that the explorers see every step.

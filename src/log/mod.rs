@@ -181,7 +181,6 @@ impl Log {
     }
 
     /// As [`Log::look`], for a record that [`Log::prefetch`] was called for some records ago.
-    #[allow(dead_code, reason = "for scans")]
     #[inline(always)]
     pub fn look_fetched(&self, position: Position) -> Option<Record<'_>> {
         let (segment, offset) = self.segments.get(position)?;

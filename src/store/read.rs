@@ -127,18 +127,18 @@ const MANY: usize = 16;
 
 impl Inner {
     /// The record of `key` that is visible now, checked, and where it lies.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, pin: &Pin<'_>, key: &[u8]) -> Result<Option<(Position, Record<'_>)>> {
         self.find_candidate(pin.find(key), key)
     }
 
     /// What of `found`, the index's answer for `key`, is visible now.
-    #[inline]
+    #[inline(always)]
     fn find_candidate(&self, found: Found<'_>, key: &[u8]) -> Result<Option<(Position, Record<'_>)>> {
         let (position, record) = match found {
             Found::None => return Ok(None),
             Found::One(position) => {
-                let record = self.log.read(position)?;
+                let Some(record) = self.log.look(position) else { return Err(self.log.missing(position)) };
                 if record.key != key {
                     return Ok(None);
                 }

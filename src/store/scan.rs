@@ -18,13 +18,16 @@ use super::Store;
 use super::snapshot::Snapshot;
 use super::write::check_sizes;
 use crate::error::{Error, Result};
-use crate::index::{Direction, LOOK_AHEAD};
+use crate::index::{Cursor, Direction, LOOK_AHEAD};
+use crate::log::format::Record as LogRecord;
 use crate::types::{Position, ValueType};
 
 /// Positions asked for at first: a short scan does not pay for a long one.
-const FIRST_RUN: usize = 16;
-/// Positions asked for from then on.
-const RUN: usize = 64;
+const FIRST_RUN: usize = 32;
+/// Positions asked for from then on: as many as so far, but no more than this.
+const RUN_MAX: usize = 256;
+/// Positions that are left when more are asked for: their records arrive meanwhile.
+const LEFT: usize = 8;
 
 /// One record of a scan, borrowed until the next call on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -143,14 +146,81 @@ pub struct Scan {
     options: ScanOptions,
     /// Where the first run begins.
     start: Bound<Vec<u8>>,
-    run: Vec<Position>,
-    /// The record of `run` that comes next.
-    next: usize,
-    /// Whether nothing comes after `run`.
-    ended: bool,
+    run: Run,
     /// Whether the record that the snapshot itself keeps is still to come.
     kept: bool,
     at: At,
+}
+
+/// What comes next, as the index gives it.
+#[derive(Debug)]
+struct Run {
+    cursor: Cursor,
+    positions: Vec<Position>,
+    /// The one of `positions` that comes next.
+    next: usize,
+    /// Positions that were asked for in all.
+    asked: usize,
+    /// Whether nothing comes after `positions`.
+    ended: bool,
+}
+
+impl Run {
+    fn new(backward: bool) -> Run {
+        let direction = if backward { Direction::Backward } else { Direction::Forward };
+        Run { cursor: Cursor::new(direction), positions: Vec::new(), next: 0, asked: 0, ended: false }
+    }
+
+    /// To begin anew.
+    fn clear(&mut self) {
+        self.cursor.reset();
+        self.positions.clear();
+        self.next = 0;
+        self.asked = 0;
+        self.ended = false;
+    }
+
+    /// Nothing comes after the record before the next one.
+    fn end(&mut self) {
+        self.ended = true;
+        self.positions.truncate(self.next);
+    }
+
+    /// The position of the next record; that of the record a look-ahead behind is fetched.
+    #[inline(always)]
+    fn peek(&mut self, snapshot: &Snapshot, start: &Bound<Vec<u8>>) -> Result<Option<Position>> {
+        if self.next + LEFT >= self.positions.len() && !self.ended {
+            self.fill(snapshot, start)?;
+        }
+        if let Some(&ahead) = self.positions.get(self.next + LOOK_AHEAD) {
+            snapshot.store().log.prefetch(ahead);
+        }
+        Ok(self.positions.get(self.next).copied())
+    }
+
+    /// Gets more positions.
+    #[cold]
+    #[inline(never)]
+    fn fill(&mut self, snapshot: &Snapshot, start: &Bound<Vec<u8>>) -> Result<()> {
+        let store = snapshot.store();
+        // The last position is kept: the next run begins behind it.
+        let gone = self.next.min(self.positions.len().saturating_sub(1));
+        self.positions.drain(..gone);
+        self.next -= gone;
+        let last = self.positions.last().copied();
+        let start = || match last {
+            Some(position) => Ok(Bound::Excluded(store.log.peek(position)?.key)),
+            None => Ok(start.as_ref().map(Vec::as_slice)),
+        };
+        let size = self.asked.clamp(FIRST_RUN, RUN_MAX);
+        let lsn = snapshot.lsn();
+        let before = self.positions.len();
+        let pin = store.index.pin()?;
+        pin.range_from(&mut self.cursor, start, || lsn, size, &mut self.positions, &store.log)?;
+        self.ended = self.positions.len() - before < size;
+        self.asked += size;
+        Ok(())
+    }
 }
 
 /// What the scan stands at.
@@ -185,9 +255,7 @@ impl Scan {
             snapshot,
             options: options.clone(),
             start,
-            run: Vec::new(),
-            next: 0,
-            ended: false,
+            run: Run::new(options.backward),
             kept: false,
             at: At::Nothing,
         };
@@ -210,7 +278,11 @@ impl Scan {
     /// The next record, or `None` at the end.
     #[expect(clippy::should_implement_trait, reason = "the record is borrowed from the scan")]
     pub fn next(&mut self) -> Result<Option<Record<'_>>> {
-        if self.advance()? { self.record().map(Some) } else { Ok(None) }
+        let keys_only = self.options.keys_only;
+        Ok(self.step()?.map(|record| {
+            let value = if keys_only { &[] } else { record.value };
+            Record { key: record.key, value, value_type: record.value_type() }
+        }))
     }
 
     /// Goes on from `key`: the next record is the first one that is not before `key` in the direction of the
@@ -224,8 +296,6 @@ impl Scan {
             Bound::Included(key.to_vec())
         };
         self.run.clear();
-        self.next = 0;
-        self.ended = false;
         self.at = At::Nothing;
         self.kept = self.has_kept()?;
         Ok(())
@@ -236,7 +306,7 @@ impl Scan {
     pub fn repeat(&mut self) {
         match self.at {
             At::Nothing => {}
-            At::Record(_) => self.next = self.next.saturating_sub(1),
+            At::Record(_) => self.run.next = self.run.next.saturating_sub(1),
             At::Kept => self.kept = true,
         }
         self.at = At::Nothing;
@@ -244,30 +314,32 @@ impl Scan {
 
     /// Goes to the next record. False: there is none.
     pub(super) fn advance(&mut self) -> Result<bool> {
-        self.snapshot.store().check()?;
-        loop {
-            if self.next == self.run.len() && !self.ended {
-                self.fill()?;
-            }
-            let (store, view) = (self.snapshot.store(), self.snapshot.view());
-            let Some(&position) = self.run.get(self.next) else { break };
-            if let Some(&ahead) = self.run.get(self.next + LOOK_AHEAD) {
-                store.log.prefetch(ahead);
-            }
-            let record = store.log.read(position)?;
-            if self.options.is_beyond(record.key) {
-                self.ended = true;
-                self.run.truncate(self.next);
+        Ok(self.step()?.is_some())
+    }
+
+    /// The next record.
+    #[inline(always)]
+    fn step(&mut self) -> Result<Option<LogRecord<'_>>> {
+        let Scan { snapshot, options, start, run, kept: kept_comes, at } = self;
+        let snapshot: &Snapshot = snapshot;
+        let (store, view) = (snapshot.store(), snapshot.view());
+        store.check()?;
+        while let Some(position) = run.peek(snapshot, start)? {
+            let Some(record) = store.log.look_fetched(position) else {
+                return Err(store.log.missing(position));
+            };
+            if options.is_beyond(record.key) {
+                run.end();
                 break;
             }
             if let Some(kept) = view.replaced()? {
-                let order = self.options.compare(kept.key, record.key);
+                let order = options.compare(kept.key, record.key);
                 if order.is_eq() {
                     // Whatever the index has of this key: the snapshot sees what it keeps.
-                    self.next += 1;
+                    run.next += 1;
                     continue;
                 }
-                if self.kept && order.is_lt() {
+                if *kept_comes && order.is_lt() {
                     break;
                 }
             }
@@ -277,16 +349,16 @@ impl Scan {
             } else {
                 store.find_older(&store.index.pin()?, record.key, view.lsn)?
             };
-            self.next += 1;
+            run.next += 1;
             if let Some((position, record)) = seen
                 && !view.is_expired(&record)
             {
-                self.at = At::Record(position);
-                return Ok(true);
+                *at = At::Record(position);
+                return Ok(Some(record));
             }
         }
-        self.at = if self.kept { At::Kept } else { At::Nothing };
-        Ok(std::mem::take(&mut self.kept))
+        *at = if *kept_comes { At::Kept } else { At::Nothing };
+        if std::mem::take(kept_comes) { view.replaced() } else { Ok(None) }
     }
 
     /// The record that [`Scan::advance`] went to.
@@ -308,27 +380,6 @@ impl Scan {
             At::Kept => Ok(self.snapshot.view().replaced()?.ok_or(MISSING)?.expiry),
             At::Nothing => Ok(None),
         }
-    }
-
-    /// Gets the next run of positions. The last one of a run is where the following run begins.
-    fn fill(&mut self) -> Result<()> {
-        let store = self.snapshot.store();
-        let last = match self.run.last() {
-            Some(&position) => Some(store.log.peek(position)?.key),
-            None => None,
-        };
-        let start = last.map_or(self.start.as_ref().map(Vec::as_slice), Bound::Excluded);
-        let limit = if last.is_none() { FIRST_RUN } else { RUN };
-        let direction = if self.options.backward { Direction::Backward } else { Direction::Forward };
-        let lsn = self.snapshot.lsn();
-        let mut run = Vec::new();
-        let pin = store.index.pin()?;
-        pin.range(start, direction, || lsn, limit, &mut run, &store.log)?;
-        drop(pin);
-        self.ended = run.len() < limit;
-        self.run = run;
-        self.next = 0;
-        Ok(())
     }
 }
 

@@ -26,7 +26,7 @@ use crate::store::{Snapshot, Store};
 use crate::sync::thread;
 
 /// Schedules of each scenario unless the environment says otherwise.
-const SCHEDULES: usize = 1000;
+const SCHEDULES: usize = 3000;
 /// Preemptions that the second half of the schedules has.
 const PREEMPTIONS: usize = 3;
 

@@ -288,6 +288,7 @@ typedef struct tstore_snapshot tstore_snapshot;
  * What commits could as well have been done alone, one transaction after the other: they are serializable.
  * One that only reads never conflicts. To run one until it is done:
  *
+ * @code{.c}
  *     int32_t status;
  *     do {
  *         tstore_txn *txn = NULL;
@@ -296,6 +297,7 @@ typedef struct tstore_snapshot tstore_snapshot;
  *         if (status == TSTORE_OK) status = tstore_txn_commit(txn, 0, &err);
  *         tstore_txn_free(txn); // rolls back what was not committed
  *     } while (status == TSTORE_E_CONFLICT);
+ * @endcode
  *
  * Keep it short: it holds a snapshot, and the longer it runs the more it may conflict with.
  *
@@ -1081,11 +1083,13 @@ TSTORE_API int32_t tstore_iter_next(struct tstore_iter *iter,
  * the key, size of the value, type of the value), the bytes of the key, the bytes of the value, and zeros up
  * to the next multiple of 4. The first one starts where the buffer does. To go through them:
  *
+ * @code{.c}
  *     uint32_t head[3]; // key size, value size, value type
  *     for (size_t at = 0; at < used; at += (sizeof head + head[0] + head[1] + 3) / 4 * 4) {
  *         memcpy(head, buffer + at, sizeof head);
  *         use(buffer + at + sizeof head, head[0], buffer + at + sizeof head + head[0], head[1]);
  *     }
+ * @endcode
  *
  * @param buffer, buffer_size  Where the records go. It need not be aligned. NULL of size 0 asks for what the
  *                             next record takes.

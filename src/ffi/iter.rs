@@ -292,11 +292,13 @@ pub unsafe extern "C" fn tstore_iter_next(
 /// the key, size of the value, type of the value), the bytes of the key, the bytes of the value, and zeros up
 /// to the next multiple of 4. The first one starts where the buffer does. To go through them:
 ///
+/// @code{.c}
 ///     uint32_t head[3]; // key size, value size, value type
 ///     for (size_t at = 0; at < used; at += (sizeof head + head[0] + head[1] + 3) / 4 * 4) {
 ///         memcpy(head, buffer + at, sizeof head);
 ///         use(buffer + at + sizeof head, head[0], buffer + at + sizeof head + head[0], head[1]);
 ///     }
+/// @endcode
 ///
 /// @param buffer, buffer_size  Where the records go. It need not be aligned. NULL of size 0 asks for what the
 ///                             next record takes.

@@ -27,6 +27,7 @@ use crate::store::{Savepoint, Store, Transaction, WriteOptions};
 /// What commits could as well have been done alone, one transaction after the other: they are serializable.
 /// One that only reads never conflicts. To run one until it is done:
 ///
+/// @code{.c}
 ///     int32_t status;
 ///     do {
 ///         tstore_txn *txn = NULL;
@@ -35,6 +36,7 @@ use crate::store::{Savepoint, Store, Transaction, WriteOptions};
 ///         if (status == TSTORE_OK) status = tstore_txn_commit(txn, 0, &err);
 ///         tstore_txn_free(txn); // rolls back what was not committed
 ///     } while (status == TSTORE_E_CONFLICT);
+/// @endcode
 ///
 /// Keep it short: it holds a snapshot, and the longer it runs the more it may conflict with.
 ///

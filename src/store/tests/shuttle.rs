@@ -26,7 +26,7 @@ use crate::store::{Snapshot, Store};
 use crate::sync::thread;
 
 /// Schedules of each scenario unless the environment says otherwise.
-const SCHEDULES: usize = 1000;
+const SCHEDULES: usize = 3000;
 /// Preemptions that the second half of the schedules has.
 const PREEMPTIONS: usize = 3;
 
@@ -40,7 +40,10 @@ fn explore(scenario: fn()) {
     config.stack_size = 256 << 10;
     config.silence_warnings = true;
     if let Ok(schedule) = std::env::var("TSTORE_REPLAY_SCHEDULE") {
-        Runner::new(ReplayScheduler::new_from_encoded(&schedule), config).run(scenario);
+        let mut replay = ReplayScheduler::new_from_encoded(&schedule);
+        // It ends where it failed; what does not fail any more goes on.
+        replay.set_allow_incomplete();
+        Runner::new(replay, config).run(scenario);
         return;
     }
     let count = variable("TSTORE_TORTURE_SCHEDULES").map_or(SCHEDULES, |count| count as usize);

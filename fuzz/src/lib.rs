@@ -86,7 +86,8 @@ pub fn contents(store: &Store) -> Result<Contents> {
     for (key, value) in &contents {
         assert_eq!(store.get(key)?.as_deref(), Some(value.as_slice()));
     }
-    assert_eq!(store.stats()?.records, contents.len() as u64);
+    // Those that have expired are counted until their keys are written again.
+    assert!(store.stats()?.records >= contents.len() as u64);
     Ok(contents)
 }
 

@@ -1411,20 +1411,20 @@ TSTORE_API int32_t tstore_batch_put(struct tstore_batch *batch,
  *
  * @param value, value_size  The value's bytes as its type defines them.
  * @param value_type         TSTORE_TYPE_...
- * @param expires_at         When it expires, as for tstore_put_until; 0 for never.
+ * @param expires_at         As for tstore_put_until; 0 for never.
  * @return As tstore_batch_put; TSTORE_E_INVALID_ARGUMENT also where the bytes are none of that type.
  *
  * Ownership: key and value are copied. Threads: one at a time.
  * @since 0.1.0
  */
-TSTORE_API int32_t tstore_batch_put_with(struct tstore_batch *batch,
-                                         const void *key,
-                                         size_t key_size,
-                                         const void *value,
-                                         size_t value_size,
-                                         int32_t value_type,
-                                         int64_t expires_at,
-                                         struct tstore_error *err);
+TSTORE_API int32_t tstore_batch_put_until(struct tstore_batch *batch,
+                                          const void *key,
+                                          size_t key_size,
+                                          const void *value,
+                                          size_t value_size,
+                                          int32_t value_type,
+                                          int64_t expires_at,
+                                          struct tstore_error *err);
 
 /**
  * Adds: delete a key, if it is there.
@@ -1704,20 +1704,20 @@ TSTORE_API int32_t tstore_txn_put(struct tstore_txn *txn,
  *
  * @param value, value_size  The value's bytes as its type defines them.
  * @param value_type         TSTORE_TYPE_...
- * @param expires_at         When it expires, as for tstore_put_until; 0 for never.
+ * @param expires_at         As for tstore_put_until; 0 for never.
  * @return As tstore_txn_put; TSTORE_E_INVALID_ARGUMENT also where the bytes are none of that type.
  *
  * Ownership: key and value are copied. Threads: one at a time.
  * @since 0.1.0
  */
-TSTORE_API int32_t tstore_txn_put_with(struct tstore_txn *txn,
-                                       const void *key,
-                                       size_t key_size,
-                                       const void *value,
-                                       size_t value_size,
-                                       int32_t value_type,
-                                       int64_t expires_at,
-                                       struct tstore_error *err);
+TSTORE_API int32_t tstore_txn_put_until(struct tstore_txn *txn,
+                                        const void *key,
+                                        size_t key_size,
+                                        const void *value,
+                                        size_t value_size,
+                                        int32_t value_type,
+                                        int64_t expires_at,
+                                        struct tstore_error *err);
 
 /**
  * Deletes a key when the transaction commits. Whether it is there counts as read.

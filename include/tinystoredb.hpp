@@ -199,9 +199,13 @@ public:
         call(tstore_batch_create, &handle);
         handle_.reset(handle);
     }
-    batch &put(const bytes &key, const bytes &value, std::int32_t type = TSTORE_TYPE_BYTES,
-               std::int64_t expires_at = 0) {
-        call(tstore_batch_put_with, handle_.get(), key.data(), key.size(), value.data(), value.size(), type,
+    batch &put(const bytes &key, const bytes &value, std::int32_t type = TSTORE_TYPE_BYTES) {
+        return put_until(key, value, 0, type);
+    }
+    /** Until `expires_at`, as store::put_until. */
+    batch &put_until(const bytes &key, const bytes &value, std::int64_t expires_at,
+                     std::int32_t type = TSTORE_TYPE_BYTES) {
+        call(tstore_batch_put_until, handle_.get(), key.data(), key.size(), value.data(), value.size(), type,
              expires_at);
         return *this;
     }
@@ -236,9 +240,13 @@ public:
     bool exists(const bytes &key) {
         return call(tstore_txn_exists, handle_.get(), key.data(), key.size());
     }
-    void put(const bytes &key, const bytes &value, std::int32_t type = TSTORE_TYPE_BYTES,
-             std::int64_t expires_at = 0) {
-        call(tstore_txn_put_with, handle_.get(), key.data(), key.size(), value.data(), value.size(), type,
+    void put(const bytes &key, const bytes &value, std::int32_t type = TSTORE_TYPE_BYTES) {
+        put_until(key, value, 0, type);
+    }
+    /** Until `expires_at`, as store::put_until. */
+    void put_until(const bytes &key, const bytes &value, std::int64_t expires_at,
+                   std::int32_t type = TSTORE_TYPE_BYTES) {
+        call(tstore_txn_put_until, handle_.get(), key.data(), key.size(), value.data(), value.size(), type,
              expires_at);
     }
     /** Whether the key is there. */

@@ -199,13 +199,13 @@ pub unsafe extern "C" fn tstore_txn_put(
 ///
 /// @param value, value_size  The value's bytes as its type defines them.
 /// @param value_type         TSTORE_TYPE_...
-/// @param expires_at         When it expires, as for tstore_put_until; 0 for never.
+/// @param expires_at         As for tstore_put_until; 0 for never.
 /// @return As tstore_txn_put; TSTORE_E_INVALID_ARGUMENT also where the bytes are none of that type.
 ///
 /// Ownership: key and value are copied. Threads: one at a time.
 /// @since 0.1.0
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tstore_txn_put_with(
+pub unsafe extern "C" fn tstore_txn_put_until(
     txn: *mut tstore_txn,
     key: *const c_void,
     key_size: usize,

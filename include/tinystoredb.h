@@ -1257,7 +1257,7 @@ TSTORE_API int32_t tstore_increment_u64(struct tstore *db,
  * value is written anew: this is no way to make a long log.
  *
  * @param bytes, bytes_size  What to append; for a string UTF-8.
- * @param value_size         Where the size of the value goes that it has then; may be NULL.
+ * @param value_size         Where the size that the value has then goes; may be NULL.
  * @return TSTORE_OK, TSTORE_WRONG_TYPE; TSTORE_E_TOO_LARGE also where the value would be,
  *         TSTORE_E_INVALID_ARGUMENT also for a string and bytes that are not UTF-8, TSTORE_E_CORRUPT, errors
  *         as tstore_put.
@@ -1270,7 +1270,7 @@ TSTORE_API int32_t tstore_append(struct tstore *db,
                                  size_t key_size,
                                  const void *bytes,
                                  size_t bytes_size,
-                                 uint64_t *value_size,
+                                 size_t *value_size,
                                  struct tstore_error *err);
 
 /**

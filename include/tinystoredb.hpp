@@ -401,8 +401,8 @@ public:
         return sum;
     }
     /** The size of the value then. */
-    std::uint64_t append(const bytes &key, const bytes &more) {
-        std::uint64_t size = 0;
+    std::size_t append(const bytes &key, const bytes &more) {
+        std::size_t size = 0;
         call(tstore_append, handle_.get(), key.data(), key.size(), more.data(), more.size(), &size);
         return size;
     }

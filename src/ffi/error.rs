@@ -115,7 +115,11 @@ const STATUSES: [Status; 32] = [
     Status(TSTORE_END, c"TSTORE_END", c"the iterator has no further record"),
     Status(TSTORE_EXISTS, c"TSTORE_EXISTS", c"there is such a key already"),
     Status(TSTORE_MISMATCH, c"TSTORE_MISMATCH", c"the value is not the expected one"),
-    Status(TSTORE_BUFFER_TOO_SMALL, c"TSTORE_BUFFER_TOO_SMALL", c"the buffer is too small for the value"),
+    Status(
+        TSTORE_BUFFER_TOO_SMALL,
+        c"TSTORE_BUFFER_TOO_SMALL",
+        c"the buffer is too small: the size it needs was written",
+    ),
     Status(TSTORE_WRONG_TYPE, c"TSTORE_WRONG_TYPE", c"the value is of another type"),
     Status(TSTORE_E_INVALID_ARGUMENT, c"TSTORE_E_INVALID_ARGUMENT", c"an argument is not acceptable"),
     Status(TSTORE_E_IO, c"TSTORE_E_IO", c"the operating system refused a call"),

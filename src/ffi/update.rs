@@ -262,7 +262,8 @@ pub unsafe extern "C" fn tstore_append(
 /// Deletes every key from `from` on and before `to`, in one commit. Takes time and memory for each of them.
 ///
 /// @param from, from_size  The first key of the range; no bytes for the first one of the store.
-/// @param to, to_size      The first key behind the range; no bytes for no end.
+/// @param to, to_size      The first key behind the range; no bytes for no end. For all keys with a prefix:
+///                         the prefix with its last byte one larger, "user0" for "user/".
 /// @param count            Where the number of keys that were there goes; may be NULL.
 /// @return TSTORE_OK, also where there were none; TSTORE_E_CORRUPT, errors as tstore_put.
 ///

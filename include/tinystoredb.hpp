@@ -12,6 +12,9 @@
  *
  * Every negative status, and TSTORE_WRONG_TYPE, is thrown as tinystoredb::error. Objects are moved, not copied.
  * Destructors never throw: close() a store to learn whether that worked.
+ *
+ * Calls without a method of their own, such as tstore_get_many, tstore_describe, tstore_iter_next_batch and
+ * tstore_import_go, take what handle() returns: `tinystoredb::call(tstore_sync, db.handle())`.
  */
 #ifndef TINYSTOREDB_HPP
 #define TINYSTOREDB_HPP
@@ -159,6 +162,7 @@ public:
     const bytes &key() const noexcept { return key_; }
     const bytes &value() const noexcept { return value_; }
     std::int32_t value_type() const noexcept { return tstore_iter_value_type(handle_.get()); }
+    tstore_iter *handle() const noexcept { return handle_.get(); }
 
 private:
     std::unique_ptr<tstore_iter, end_of_life> handle_;

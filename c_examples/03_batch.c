@@ -15,7 +15,8 @@ static int fail(const char *what, const tstore_error *err) {
     return 1;
 }
 
-/* Gathers the changes for renaming a user. Nothing happens to the store yet. */
+/* Gathers the changes for renaming a user. Nothing happens to the store yet. The range is all keys that begin with
+   "user/ann/": it ends before the prefix with its last byte one larger, and '0' comes after '/'. */
 static int32_t gather(tstore_batch *batch, tstore_error *err) {
     int32_t status = tstore_batch_delete_range(batch, "user/ann/", 9, "user/ann0", 9, err);
     if (status == TSTORE_OK) status = tstore_batch_put(batch, "user/anna/mail", 14, "anna@example.org", 16, err);

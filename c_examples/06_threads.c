@@ -60,6 +60,7 @@ static int use(tstore *db) {
     if (started < THREADS) fprintf(stderr, "threads: the system refused one\n");
     if (failed || started < THREADS) return 1;
     if (tstore_get_u64(db, "visits", 6, &visits, &err) != TSTORE_OK) return fail("get", &err);
+    /* All keys that begin with "visit/": '0' is the byte after '/'. */
     if (tstore_delete_range(db, "visit/", 6, "visit0", 6, &noted, &err) != TSTORE_OK) return fail("delete", &err);
     printf("%u visits, %u of them noted\n", (unsigned)visits, (unsigned)noted);
     return 0;

@@ -15,7 +15,8 @@ static int fail(const char *what, const tstore_error *err) {
     return 1;
 }
 
-/* A session that ends by itself. */
+/* A session that ends by itself. Its record reads as absent then, but stays in the index until the key is written,
+   or deleted in a batch: see tstore_put_until. */
 static int session(tstore *db) {
     tstore_error err;
     int64_t now = tstore_clock_ms(), left;

@@ -27,16 +27,17 @@
  *
  * OUTPUTS
  *
- * Outputs are written on success only. The exceptions: err, always; a pointer to a new object, NULL on failure;
- * the size that a buffer needs, with TSTORE_BUFFER_TOO_SMALL.
+ * Outputs are written with TSTORE_OK only; with any other answer, TSTORE_END and TSTORE_NOT_FOUND among them,
+ * they keep what they had. The exceptions: err, always; a pointer to a new object, NULL without TSTORE_OK; the
+ * size that a buffer needs, with TSTORE_BUFFER_TOO_SMALL. An output may be NULL only where its comment says so.
  *
  * ONE MOMENT, ALL OR NOTHING
  *
  * A call that changes the store is one commit: readers see all of it or nothing. Several changes are one commit
- * in a tstore_batch. A tstore_snapshot is the store at one moment. A tstore_txn is both: reads of one moment and
- * writes of one later moment, between which nothing that it read has changed; else its commit answers
- * TSTORE_E_CONFLICT and it is done again. Readers wait for nobody and hold up nobody. An iterator is a snapshot
- * too.
+ * in a tstore_batch. A tstore_snapshot is the store at one moment. A tstore_txn is both: it reads the store of the
+ * moment it began, and writes all at once when it commits. If by then anybody has changed what it read, the commit
+ * answers TSTORE_E_CONFLICT, nothing was written, and the program does it again. Readers wait for nobody and hold
+ * up nobody. An iterator is a snapshot too.
  *
  * MEMORY
  *
@@ -123,7 +124,11 @@
 #define TSTORE_E_LOCKED (-4)
 /** What a transaction read was changed by a newer commit: nothing was written; begin it again. */
 #define TSTORE_E_CONFLICT (-5)
-/** The device or the quota is full. Nothing was written; the store stays usable. */
+
+/**
+ * The device or the quota is full. Nothing was written; the store stays usable. (From tstore_sync and
+ * tstore_close it means what their comments say.)
+ */
 #define TSTORE_E_NO_SPACE (-6)
 /** Memory could not be had. */
 #define TSTORE_E_NO_MEMORY (-7)
@@ -186,9 +191,16 @@
 /** Longest value, in bytes (1 GiB). A value may have any bytes, or none. */
 #define TSTORE_VALUE_SIZE_MAX 1073741824
 
-/** Flag of a write: wait until the commit is on the device, whatever the store's sync mode. */
+/**
+ * Flag of a write: wait until the commit is on the device, whatever the store's sync mode. A call without
+ * flags goes by the sync mode.
+ */
 #define TSTORE_WRITE_WAIT 1
-/** Flag of a write: acknowledge at once, whatever the store's sync mode. */
+
+/**
+ * Flag of a write: do not wait for the device, whatever the store's sync mode. A power loss may take the
+ * commit back until a later one that waits, or tstore_sync, has returned.
+ */
 #define TSTORE_WRITE_NO_WAIT 2
 
 /** Bytes without further meaning: what tstore_put stores. */
@@ -351,7 +363,7 @@ typedef struct tstore_stats {
     uint32_t struct_size;
     /** 0. */
     uint32_t reserved0;
-    /** Keys in the store. An expired one counts until it is written or deleted. */
+    /** Keys in the store. An expired one may count for long, see tstore_put_until. */
     uint64_t records;
     /** Files of the log. */
     uint64_t segments;
@@ -359,9 +371,12 @@ typedef struct tstore_stats {
     uint64_t log_bytes;
     /** Bytes of memory that the index takes. */
     uint64_t index_bytes;
-    /** Sequence number of the last operation; 0 before the first one. */
+    /**
+     * Log sequence number (LSN) of the last operation; 0 before the first one. Each change takes one, and
+     * so do some of the log's own records.
+     */
     uint64_t last_lsn;
-    /** Sequence number of the last operation that is known to be on the device. */
+    /** LSN of the last operation that is known to be on the device. */
     uint64_t durable_lsn;
     /** Live snapshots, those of iterators and transactions included. */
     uint64_t snapshots;
@@ -478,8 +493,9 @@ TSTORE_API const char *tstore_status_name(int32_t status);
 TSTORE_API const char *tstore_status_message(int32_t status);
 
 /**
- * 1 if the same call may succeed later without anything being repaired (TSTORE_E_BUSY,
- * TSTORE_E_CONFLICT, TSTORE_E_LOCKED), else 0.
+ * 1 if the same may succeed later without anything being repaired, else 0. After TSTORE_E_BUSY and
+ * TSTORE_E_LOCKED that is the same call; after TSTORE_E_CONFLICT it is the whole transaction, from
+ * tstore_txn_begin on, as the commit that conflicted has ended it.
  *
  * Threads: any.
  * @since 0.1.0
@@ -587,8 +603,9 @@ TSTORE_API int32_t tstore_options_set_segment_size_max(struct tstore_options *op
  * @param options  Options, or NULL for the defaults.
  * @param db       Where the open store goes; NULL on failure, with nothing to be closed.
  * @return TSTORE_OK; TSTORE_E_LOCKED where the store is open already (err->detail is the process),
- *         TSTORE_E_NOT_A_STORE where the path is a file or holds other files, TSTORE_E_NO_STORE,
- *         TSTORE_E_ALREADY_EXISTS (see the options), TSTORE_E_PERMISSION, TSTORE_E_CORRUPT,
+ *         TSTORE_E_NOT_A_STORE where the path is a file, or a directory without a store but with other
+ *         files, TSTORE_E_NO_STORE where there is none and its parent is missing or the options say not to
+ *         create one, TSTORE_E_ALREADY_EXISTS (see the options), TSTORE_E_PERMISSION, TSTORE_E_CORRUPT,
  *         TSTORE_E_VERSION, TSTORE_E_UNSUPPORTED, TSTORE_E_NO_SPACE, TSTORE_E_NO_MEMORY, TSTORE_E_IO,
  *         TSTORE_E_INVALID_ARGUMENT, TSTORE_E_BUSY (the options), TSTORE_E_PANIC, TSTORE_E_INTERNAL.
  *
@@ -619,8 +636,8 @@ TSTORE_API int32_t tstore_close(struct tstore *db,
                                 struct tstore_error *err);
 
 /**
- * Stores a value of type TSTORE_TYPE_BYTES under a key, new or not. When the call has returned, the
- * value is on the device (unless the sync mode was changed).
+ * Stores a value of type TSTORE_TYPE_BYTES under a key, new or not. When the call has answered TSTORE_OK,
+ * the value is on the device, unless the options set another sync mode.
  *
  * @param key, key_size      The key, at most TSTORE_KEY_SIZE_MAX bytes.
  * @param value, value_size  The value, at most TSTORE_VALUE_SIZE_MAX bytes.
@@ -978,10 +995,10 @@ TSTORE_API int32_t tstore_get_bool(struct tstore *db,
  * @param keys                 The bytes of all keys, one after the other.
  * @param key_sizes            The size of each key, `count` of them.
  * @param buffer, buffer_size  Where the values go, one after the other, in the order of the keys. NULL of
- *                             size 0 asks for the sizes only.
+ *                             size 0 asks for the sizes only, as in tstore_get.
  * @param value_sizes          Where the size of each value goes, `count` of them; TSTORE_ABSENT for a key
  *                             that is not there, which takes nothing in the buffer. May be the array
- *                             key_sizes.
+ *                             key_sizes, which is then lost for a second call with a larger buffer.
  * @param used                 Where the number of bytes that the values take goes.
  * @return TSTORE_OK, whichever keys are there; TSTORE_BUFFER_TOO_SMALL: value_sizes and used say what is
  *         needed, and what is in the buffer has no meaning; TSTORE_E_NO_MEMORY, errors as tstore_get.
@@ -1011,7 +1028,8 @@ TSTORE_API size_t tstore_absent(void);
 
 /**
  * Begins a walk over the records whose keys start with a prefix, in ascending order, before the first of
- * them.
+ * them. tstore_scan_range does it backward too; tstore_snapshot_scan and tstore_txn_scan take what that one
+ * takes.
  *
  * @param prefix, prefix_size  The prefix; no bytes for all records.
  * @param iter                 Where the iterator goes; NULL on failure.
@@ -1261,7 +1279,7 @@ TSTORE_API int32_t tstore_increment_u64(struct tstore *db,
  * value is written anew: this is no way to make a long log.
  *
  * @param bytes, bytes_size  What to append; for a string UTF-8.
- * @param value_size         Where the size of the value goes that it has then; may be NULL.
+ * @param value_size         Where the size that the value has then goes; may be NULL.
  * @return TSTORE_OK, TSTORE_WRONG_TYPE; TSTORE_E_TOO_LARGE also where the value would be,
  *         TSTORE_E_INVALID_ARGUMENT also for a string and bytes that are not UTF-8, TSTORE_E_CORRUPT, errors
  *         as tstore_put.
@@ -1274,14 +1292,15 @@ TSTORE_API int32_t tstore_append(struct tstore *db,
                                  size_t key_size,
                                  const void *bytes,
                                  size_t bytes_size,
-                                 uint64_t *value_size,
+                                 size_t *value_size,
                                  struct tstore_error *err);
 
 /**
  * Deletes every key from `from` on and before `to`, in one commit. Takes time and memory for each of them.
  *
  * @param from, from_size  The first key of the range; no bytes for the first one of the store.
- * @param to, to_size      The first key behind the range; no bytes for no end.
+ * @param to, to_size      The first key behind the range; no bytes for no end. For all keys with a prefix:
+ *                         the prefix with its last byte one larger, "user0" for "user/".
  * @param count            Where the number of keys that were there goes; may be NULL.
  * @return TSTORE_OK, also where there were none; TSTORE_E_CORRUPT, errors as tstore_put.
  *
@@ -1314,8 +1333,13 @@ TSTORE_API int64_t tstore_clock_ms(void);
  * The system's clock decides. Where it is set back, a record that had expired may be seen again, for as long
  * as nothing was written over it and its space was not given back. Snapshots, iterators and transactions
  * keep the time of their beginning. A put without expiry removes one; tstore_increment_i64, _u64 and
- * tstore_append keep it. An expired record takes space, and counts in the statistics, until its key is
- * written or deleted.
+ * tstore_append keep it.
+ *
+ * An expired record keeps its place in the index, and counts in the statistics, until its key is written, or
+ * deleted by tstore_batch_delete or tstore_batch_delete_range. tstore_delete and a transaction's deletes take
+ * it for absent and leave it as it is; so does tstore_delete_range, unless there is another key in the
+ * range, and so does opening the store. No call lists expired keys. A program that makes ever new ones notes
+ * each in a second record, whose key begins with the time, and from time to time deletes both in one batch.
  *
  * @param value, value_size  The value's bytes as its type defines them.
  * @param value_type         TSTORE_TYPE_...
@@ -1415,23 +1439,23 @@ TSTORE_API int32_t tstore_batch_put(struct tstore_batch *batch,
  *
  * @param value, value_size  The value's bytes as its type defines them.
  * @param value_type         TSTORE_TYPE_...
- * @param expires_at         When it expires, as for tstore_put_until; 0 for never.
+ * @param expires_at         As for tstore_put_until; 0 for never.
  * @return As tstore_batch_put; TSTORE_E_INVALID_ARGUMENT also where the bytes are none of that type.
  *
  * Ownership: key and value are copied. Threads: one at a time.
  * @since 0.1.0
  */
-TSTORE_API int32_t tstore_batch_put_with(struct tstore_batch *batch,
-                                         const void *key,
-                                         size_t key_size,
-                                         const void *value,
-                                         size_t value_size,
-                                         int32_t value_type,
-                                         int64_t expires_at,
-                                         struct tstore_error *err);
+TSTORE_API int32_t tstore_batch_put_until(struct tstore_batch *batch,
+                                          const void *key,
+                                          size_t key_size,
+                                          const void *value,
+                                          size_t value_size,
+                                          int32_t value_type,
+                                          int64_t expires_at,
+                                          struct tstore_error *err);
 
 /**
- * Adds: delete a key, if it is there.
+ * Adds: delete a key, if it is there. An expired record goes too.
  *
  * @return As tstore_batch_put.
  *
@@ -1447,7 +1471,8 @@ TSTORE_API int32_t tstore_batch_delete(struct tstore_batch *batch,
  * Adds: delete every key from `from` on and before `to`, those included that the batch itself stored before.
  *
  * @param from, from_size  The first key of the range; no bytes for the first one of the store.
- * @param to, to_size      The first key behind the range; no bytes for no end.
+ * @param to, to_size      The first key behind the range; no bytes for no end. For all keys with a prefix:
+ *                         the prefix with its last byte one larger, "user0" for "user/".
  * @return As tstore_batch_put.
  *
  * Ownership: both keys are copied. Threads: one at a time.
@@ -1522,7 +1547,8 @@ TSTORE_API int32_t tstore_snapshot_create(struct tstore *db,
                                           struct tstore_error *err);
 
 /**
- * Copies the value that a key had to a buffer.
+ * Copies the value that a key had, of any type, to a buffer. There are no typed reads here: the bytes of a
+ * number are as its TSTORE_TYPE_... says, and tstore_snapshot_get_value tells the type.
  *
  * @param buffer, buffer_size, value_size  As for tstore_get.
  * @return As tstore_get; TSTORE_E_CLOSED where the store was closed.
@@ -1607,8 +1633,8 @@ TSTORE_API int32_t tstore_snapshot_scan(const struct tstore_snapshot *snapshot,
                                         struct tstore_error *err);
 
 /**
- * Sequence number of the last operation that the snapshot has (see last_lsn of tstore_stats); 0 for the one
- * of an empty store and for NULL.
+ * Log sequence number of the last operation that the snapshot has (see last_lsn of tstore_stats); 0 for the
+ * one of an empty store and for NULL.
  *
  * Threads: any.
  * @since 0.1.0
@@ -1641,7 +1667,9 @@ TSTORE_API int32_t tstore_txn_begin(struct tstore *db,
                                     struct tstore_error *err);
 
 /**
- * Copies the value of a key, as the transaction has it, to a buffer.
+ * Copies the value of a key, as the transaction has it, of any type, to a buffer. There are no typed calls
+ * here: the bytes of a number are as its TSTORE_TYPE_... says, tstore_txn_get_value tells the type, and
+ * tstore_txn_put_until stores one.
  *
  * @param buffer, buffer_size, value_size  As for tstore_get.
  * @return As tstore_get; TSTORE_E_CLOSED where the store was closed, TSTORE_E_NO_MEMORY, TSTORE_E_BUSY,
@@ -1708,20 +1736,20 @@ TSTORE_API int32_t tstore_txn_put(struct tstore_txn *txn,
  *
  * @param value, value_size  The value's bytes as its type defines them.
  * @param value_type         TSTORE_TYPE_...
- * @param expires_at         When it expires, as for tstore_put_until; 0 for never.
+ * @param expires_at         As for tstore_put_until; 0 for never.
  * @return As tstore_txn_put; TSTORE_E_INVALID_ARGUMENT also where the bytes are none of that type.
  *
  * Ownership: key and value are copied. Threads: one at a time.
  * @since 0.1.0
  */
-TSTORE_API int32_t tstore_txn_put_with(struct tstore_txn *txn,
-                                       const void *key,
-                                       size_t key_size,
-                                       const void *value,
-                                       size_t value_size,
-                                       int32_t value_type,
-                                       int64_t expires_at,
-                                       struct tstore_error *err);
+TSTORE_API int32_t tstore_txn_put_until(struct tstore_txn *txn,
+                                        const void *key,
+                                        size_t key_size,
+                                        const void *value,
+                                        size_t value_size,
+                                        int32_t value_type,
+                                        int64_t expires_at,
+                                        struct tstore_error *err);
 
 /**
  * Deletes a key when the transaction commits. Whether it is there counts as read.
@@ -1741,7 +1769,8 @@ TSTORE_API int32_t tstore_txn_delete(struct tstore_txn *txn,
  * range counts as read. Takes memory for each key until the transaction ends.
  *
  * @param from, from_size  The first key of the range; no bytes for the first one of the store.
- * @param to, to_size      The first key behind the range; no bytes for no end.
+ * @param to, to_size      The first key behind the range; no bytes for no end. For all keys with a prefix:
+ *                         the prefix with its last byte one larger, "user0" for "user/".
  * @param count            Where the number of keys that are there goes; may be NULL.
  * @return TSTORE_OK, also where there are none; errors as tstore_txn_get. After an error some of the keys
  *         may be deleted in the transaction: go back to a savepoint, or roll back.

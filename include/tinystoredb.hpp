@@ -12,6 +12,9 @@
  *
  * Every negative status, and TSTORE_WRONG_TYPE, is thrown as tinystoredb::error. Objects are moved, not copied.
  * Destructors never throw: close() a store to learn whether that worked.
+ *
+ * Calls without a method of their own, such as tstore_get_many, tstore_describe, tstore_iter_next_batch and
+ * tstore_import_go, take what handle() returns: `tinystoredb::call(tstore_sync, db.handle())`.
  */
 #ifndef TINYSTOREDB_HPP
 #define TINYSTOREDB_HPP
@@ -159,6 +162,7 @@ public:
     const bytes &key() const noexcept { return key_; }
     const bytes &value() const noexcept { return value_; }
     std::int32_t value_type() const noexcept { return tstore_iter_value_type(handle_.get()); }
+    tstore_iter *handle() const noexcept { return handle_.get(); }
 
 private:
     std::unique_ptr<tstore_iter, end_of_life> handle_;
@@ -199,9 +203,13 @@ public:
         call(tstore_batch_create, &handle);
         handle_.reset(handle);
     }
-    batch &put(const bytes &key, const bytes &value, std::int32_t type = TSTORE_TYPE_BYTES,
-               std::int64_t expires_at = 0) {
-        call(tstore_batch_put_with, handle_.get(), key.data(), key.size(), value.data(), value.size(), type,
+    batch &put(const bytes &key, const bytes &value, std::int32_t type = TSTORE_TYPE_BYTES) {
+        return put_until(key, value, 0, type);
+    }
+    /** Until `expires_at`, as store::put_until. */
+    batch &put_until(const bytes &key, const bytes &value, std::int64_t expires_at,
+                     std::int32_t type = TSTORE_TYPE_BYTES) {
+        call(tstore_batch_put_until, handle_.get(), key.data(), key.size(), value.data(), value.size(), type,
              expires_at);
         return *this;
     }
@@ -236,9 +244,13 @@ public:
     bool exists(const bytes &key) {
         return call(tstore_txn_exists, handle_.get(), key.data(), key.size());
     }
-    void put(const bytes &key, const bytes &value, std::int32_t type = TSTORE_TYPE_BYTES,
-             std::int64_t expires_at = 0) {
-        call(tstore_txn_put_with, handle_.get(), key.data(), key.size(), value.data(), value.size(), type,
+    void put(const bytes &key, const bytes &value, std::int32_t type = TSTORE_TYPE_BYTES) {
+        put_until(key, value, 0, type);
+    }
+    /** Until `expires_at`, as store::put_until. */
+    void put_until(const bytes &key, const bytes &value, std::int64_t expires_at,
+                   std::int32_t type = TSTORE_TYPE_BYTES) {
+        call(tstore_txn_put_until, handle_.get(), key.data(), key.size(), value.data(), value.size(), type,
              expires_at);
     }
     /** Whether the key is there. */
@@ -393,8 +405,8 @@ public:
         return sum;
     }
     /** The size of the value then. */
-    std::uint64_t append(const bytes &key, const bytes &more) {
-        std::uint64_t size = 0;
+    std::size_t append(const bytes &key, const bytes &more) {
+        std::size_t size = 0;
         call(tstore_append, handle_.get(), key.data(), key.size(), more.data(), more.size(), &size);
         return size;
     }

@@ -28,7 +28,7 @@ pub enum Error {
         size: usize,
     },
     /// The value under the key has another type than the one asked for.
-    #[error("the value is of type {found}, not {wanted}: read it with the call for its own type", found = found.name(), wanted = wanted.name())]
+    #[error("the value is of type {found}, not {wanted}: use a call for its own type", found = found.name(), wanted = wanted.name())]
     WrongType {
         /// What the record says it is.
         found: ValueType,

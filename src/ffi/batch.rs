@@ -91,13 +91,13 @@ pub unsafe extern "C" fn tstore_batch_put(
 ///
 /// @param value, value_size  The value's bytes as its type defines them.
 /// @param value_type         TSTORE_TYPE_...
-/// @param expires_at         When it expires, as for tstore_put_until; 0 for never.
+/// @param expires_at         As for tstore_put_until; 0 for never.
 /// @return As tstore_batch_put; TSTORE_E_INVALID_ARGUMENT also where the bytes are none of that type.
 ///
 /// Ownership: key and value are copied. Threads: one at a time.
 /// @since 0.1.0
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tstore_batch_put_with(
+pub unsafe extern "C" fn tstore_batch_put_until(
     batch: *mut tstore_batch,
     key: *const c_void,
     key_size: usize,
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn tstore_batch_put_with(
     }
 }
 
-/// Adds: delete a key, if it is there.
+/// Adds: delete a key, if it is there. An expired record goes too.
 ///
 /// @return As tstore_batch_put.
 ///
@@ -139,7 +139,8 @@ pub unsafe extern "C" fn tstore_batch_delete(
 /// Adds: delete every key from `from` on and before `to`, those included that the batch itself stored before.
 ///
 /// @param from, from_size  The first key of the range; no bytes for the first one of the store.
-/// @param to, to_size      The first key behind the range; no bytes for no end.
+/// @param to, to_size      The first key behind the range; no bytes for no end. For all keys with a prefix:
+///                         the prefix with its last byte one larger, "user0" for "user/".
 /// @return As tstore_batch_put.
 ///
 /// Ownership: both keys are copied. Threads: one at a time.

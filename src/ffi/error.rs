@@ -37,7 +37,8 @@ pub const TSTORE_E_CORRUPT: i32 = -3;
 pub const TSTORE_E_LOCKED: i32 = -4;
 /// What a transaction read was changed by a newer commit: nothing was written; begin it again.
 pub const TSTORE_E_CONFLICT: i32 = -5;
-/// The device or the quota is full. Nothing was written; the store stays usable.
+/// The device or the quota is full. Nothing was written; the store stays usable. (From tstore_sync and
+/// tstore_close it means what their comments say.)
 pub const TSTORE_E_NO_SPACE: i32 = -6;
 /// Memory could not be had.
 pub const TSTORE_E_NO_MEMORY: i32 = -7;
@@ -115,7 +116,11 @@ const STATUSES: [Status; 32] = [
     Status(TSTORE_END, c"TSTORE_END", c"the iterator has no further record"),
     Status(TSTORE_EXISTS, c"TSTORE_EXISTS", c"there is such a key already"),
     Status(TSTORE_MISMATCH, c"TSTORE_MISMATCH", c"the value is not the expected one"),
-    Status(TSTORE_BUFFER_TOO_SMALL, c"TSTORE_BUFFER_TOO_SMALL", c"the buffer is too small for the value"),
+    Status(
+        TSTORE_BUFFER_TOO_SMALL,
+        c"TSTORE_BUFFER_TOO_SMALL",
+        c"the buffer is too small: the size it needs was written",
+    ),
     Status(TSTORE_WRONG_TYPE, c"TSTORE_WRONG_TYPE", c"the value is of another type"),
     Status(TSTORE_E_INVALID_ARGUMENT, c"TSTORE_E_INVALID_ARGUMENT", c"an argument is not acceptable"),
     Status(TSTORE_E_IO, c"TSTORE_E_IO", c"the operating system refused a call"),
@@ -169,8 +174,9 @@ pub extern "C" fn tstore_status_message(status: i32) -> *const c_char {
     guard_or(c"unknown status".as_ptr(), || self::status(status).map(|status| status.2.as_ptr()))
 }
 
-/// 1 if the same call may succeed later without anything being repaired (TSTORE_E_BUSY,
-/// TSTORE_E_CONFLICT, TSTORE_E_LOCKED), else 0.
+/// 1 if the same may succeed later without anything being repaired, else 0. After TSTORE_E_BUSY and
+/// TSTORE_E_LOCKED that is the same call; after TSTORE_E_CONFLICT it is the whole transaction, from
+/// tstore_txn_begin on, as the commit that conflicted has ended it.
 ///
 /// Threads: any.
 /// @since 0.1.0

@@ -161,7 +161,8 @@ unsafe fn with_iter(
 }
 
 /// Begins a walk over the records whose keys start with a prefix, in ascending order, before the first of
-/// them.
+/// them. tstore_scan_range does it backward too; tstore_snapshot_scan and tstore_txn_scan take what that one
+/// takes.
 ///
 /// @param prefix, prefix_size  The prefix; no bytes for all records.
 /// @param iter                 Where the iterator goes; NULL on failure.

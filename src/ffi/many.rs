@@ -102,10 +102,10 @@ impl Many {
 /// @param keys                 The bytes of all keys, one after the other.
 /// @param key_sizes            The size of each key, `count` of them.
 /// @param buffer, buffer_size  Where the values go, one after the other, in the order of the keys. NULL of
-///                             size 0 asks for the sizes only.
+///                             size 0 asks for the sizes only, as in tstore_get.
 /// @param value_sizes          Where the size of each value goes, `count` of them; TSTORE_ABSENT for a key
 ///                             that is not there, which takes nothing in the buffer. May be the array
-///                             key_sizes.
+///                             key_sizes, which is then lost for a second call with a larger buffer.
 /// @param used                 Where the number of bytes that the values take goes.
 /// @return TSTORE_OK, whichever keys are there; TSTORE_BUFFER_TOO_SMALL: value_sizes and used say what is
 ///         needed, and what is in the buffer has no meaning; TSTORE_E_NO_MEMORY, errors as tstore_get.

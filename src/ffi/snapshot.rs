@@ -84,7 +84,8 @@ pub unsafe extern "C" fn tstore_snapshot_create(
     }
 }
 
-/// Copies the value that a key had to a buffer.
+/// Copies the value that a key had, of any type, to a buffer. There are no typed reads here: the bytes of a
+/// number are as its TSTORE_TYPE_... says, and tstore_snapshot_get_value tells the type.
 ///
 /// @param buffer, buffer_size, value_size  As for tstore_get.
 /// @return As tstore_get; TSTORE_E_CLOSED where the store was closed.
@@ -208,8 +209,8 @@ pub unsafe extern "C" fn tstore_snapshot_scan(
     }
 }
 
-/// Sequence number of the last operation that the snapshot has (see last_lsn of tstore_stats); 0 for the one
-/// of an empty store and for NULL.
+/// Log sequence number of the last operation that the snapshot has (see last_lsn of tstore_stats); 0 for the
+/// one of an empty store and for NULL.
 ///
 /// Threads: any.
 /// @since 0.1.0

@@ -24,9 +24,11 @@ pub const TSTORE_VALUE_SIZE_MAX: usize = 1073741824;
 
 const _: () = assert!(TSTORE_KEY_SIZE_MAX == KEY_SIZE_MAX && TSTORE_VALUE_SIZE_MAX == VALUE_SIZE_MAX);
 
-/// Flag of a write: wait until the commit is on the device, whatever the store's sync mode.
+/// Flag of a write: wait until the commit is on the device, whatever the store's sync mode. A call without
+/// flags goes by the sync mode.
 pub const TSTORE_WRITE_WAIT: u32 = 1;
-/// Flag of a write: acknowledge at once, whatever the store's sync mode.
+/// Flag of a write: do not wait for the device, whatever the store's sync mode. A power loss may take the
+/// commit back until a later one that waits, or tstore_sync, has returned.
 pub const TSTORE_WRITE_NO_WAIT: u32 = 2;
 
 /// An open store.
@@ -46,7 +48,7 @@ pub struct tstore_stats {
     pub struct_size: u32,
     /// 0.
     pub reserved0: u32,
-    /// Keys in the store. An expired one counts until it is written or deleted.
+    /// Keys in the store. An expired one may count for long, see tstore_put_until.
     pub records: u64,
     /// Files of the log.
     pub segments: u64,
@@ -54,9 +56,10 @@ pub struct tstore_stats {
     pub log_bytes: u64,
     /// Bytes of memory that the index takes.
     pub index_bytes: u64,
-    /// Sequence number of the last operation; 0 before the first one.
+    /// Log sequence number (LSN) of the last operation; 0 before the first one. Each change takes one, and
+    /// so do some of the log's own records.
     pub last_lsn: u64,
-    /// Sequence number of the last operation that is known to be on the device.
+    /// LSN of the last operation that is known to be on the device.
     pub durable_lsn: u64,
     /// Live snapshots, those of iterators and transactions included.
     pub snapshots: u64,
@@ -104,8 +107,9 @@ pub(super) unsafe fn with_store(
 /// @param options  Options, or NULL for the defaults.
 /// @param db       Where the open store goes; NULL on failure, with nothing to be closed.
 /// @return TSTORE_OK; TSTORE_E_LOCKED where the store is open already (err->detail is the process),
-///         TSTORE_E_NOT_A_STORE where the path is a file or holds other files, TSTORE_E_NO_STORE,
-///         TSTORE_E_ALREADY_EXISTS (see the options), TSTORE_E_PERMISSION, TSTORE_E_CORRUPT,
+///         TSTORE_E_NOT_A_STORE where the path is a file, or a directory without a store but with other
+///         files, TSTORE_E_NO_STORE where there is none and its parent is missing or the options say not to
+///         create one, TSTORE_E_ALREADY_EXISTS (see the options), TSTORE_E_PERMISSION, TSTORE_E_CORRUPT,
 ///         TSTORE_E_VERSION, TSTORE_E_UNSUPPORTED, TSTORE_E_NO_SPACE, TSTORE_E_NO_MEMORY, TSTORE_E_IO,
 ///         TSTORE_E_INVALID_ARGUMENT, TSTORE_E_BUSY (the options), TSTORE_E_PANIC, TSTORE_E_INTERNAL.
 ///
@@ -160,8 +164,8 @@ pub unsafe extern "C" fn tstore_close(db: *mut tstore, err: *mut tstore_error) -
     }
 }
 
-/// Stores a value of type TSTORE_TYPE_BYTES under a key, new or not. When the call has returned, the
-/// value is on the device (unless the sync mode was changed).
+/// Stores a value of type TSTORE_TYPE_BYTES under a key, new or not. When the call has answered TSTORE_OK,
+/// the value is on the device, unless the options set another sync mode.
 ///
 /// @param key, key_size      The key, at most TSTORE_KEY_SIZE_MAX bytes.
 /// @param value, value_size  The value, at most TSTORE_VALUE_SIZE_MAX bytes.

@@ -106,7 +106,9 @@ pub unsafe extern "C" fn tstore_txn_begin(
     }
 }
 
-/// Copies the value of a key, as the transaction has it, to a buffer.
+/// Copies the value of a key, as the transaction has it, of any type, to a buffer. There are no typed calls
+/// here: the bytes of a number are as its TSTORE_TYPE_... says, tstore_txn_get_value tells the type, and
+/// tstore_txn_put_until stores one.
 ///
 /// @param buffer, buffer_size, value_size  As for tstore_get.
 /// @return As tstore_get; TSTORE_E_CLOSED where the store was closed, TSTORE_E_NO_MEMORY, TSTORE_E_BUSY,
@@ -201,13 +203,13 @@ pub unsafe extern "C" fn tstore_txn_put(
 ///
 /// @param value, value_size  The value's bytes as its type defines them.
 /// @param value_type         TSTORE_TYPE_...
-/// @param expires_at         When it expires, as for tstore_put_until; 0 for never.
+/// @param expires_at         As for tstore_put_until; 0 for never.
 /// @return As tstore_txn_put; TSTORE_E_INVALID_ARGUMENT also where the bytes are none of that type.
 ///
 /// Ownership: key and value are copied. Threads: one at a time.
 /// @since 0.1.0
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tstore_txn_put_with(
+pub unsafe extern "C" fn tstore_txn_put_until(
     txn: *mut tstore_txn,
     key: *const c_void,
     key_size: usize,
@@ -253,7 +255,8 @@ pub unsafe extern "C" fn tstore_txn_delete(
 /// range counts as read. Takes memory for each key until the transaction ends.
 ///
 /// @param from, from_size  The first key of the range; no bytes for the first one of the store.
-/// @param to, to_size      The first key behind the range; no bytes for no end.
+/// @param to, to_size      The first key behind the range; no bytes for no end. For all keys with a prefix:
+///                         the prefix with its last byte one larger, "user0" for "user/".
 /// @param count            Where the number of keys that are there goes; may be NULL.
 /// @return TSTORE_OK, also where there are none; errors as tstore_txn_get. After an error some of the keys
 ///         may be deleted in the transaction: go back to a savepoint, or roll back.

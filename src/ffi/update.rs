@@ -233,7 +233,7 @@ pub unsafe extern "C" fn tstore_increment_u64(
 /// value is written anew: this is no way to make a long log.
 ///
 /// @param bytes, bytes_size  What to append; for a string UTF-8.
-/// @param value_size         Where the size of the value goes that it has then; may be NULL.
+/// @param value_size         Where the size that the value has then goes; may be NULL.
 /// @return TSTORE_OK, TSTORE_WRONG_TYPE; TSTORE_E_TOO_LARGE also where the value would be,
 ///         TSTORE_E_INVALID_ARGUMENT also for a string and bytes that are not UTF-8, TSTORE_E_CORRUPT, errors
 ///         as tstore_put.
@@ -247,13 +247,14 @@ pub unsafe extern "C" fn tstore_append(
     key_size: usize,
     bytes: *const c_void,
     bytes_size: usize,
-    value_size: *mut u64,
+    value_size: *mut usize,
     err: *mut tstore_error,
 ) -> i32 {
     // SAFETY: the caller's part, see `boundary`.
     unsafe {
         change(db, key, key_size, (value_size, "value_size"), err, |store, key| {
-            store.append(key, value(bytes, bytes_size, "bytes")?)
+            // At most VALUE_SIZE_MAX.
+            Ok(store.append(key, value(bytes, bytes_size, "bytes")?)? as usize)
         })
     }
 }
@@ -261,7 +262,8 @@ pub unsafe extern "C" fn tstore_append(
 /// Deletes every key from `from` on and before `to`, in one commit. Takes time and memory for each of them.
 ///
 /// @param from, from_size  The first key of the range; no bytes for the first one of the store.
-/// @param to, to_size      The first key behind the range; no bytes for no end.
+/// @param to, to_size      The first key behind the range; no bytes for no end. For all keys with a prefix:
+///                         the prefix with its last byte one larger, "user0" for "user/".
 /// @param count            Where the number of keys that were there goes; may be NULL.
 /// @return TSTORE_OK, also where there were none; TSTORE_E_CORRUPT, errors as tstore_put.
 ///

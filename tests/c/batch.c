@@ -22,8 +22,8 @@ static void changes_take_effect_together_and_in_order(void) {
     OK(tstore_batch_delete(batch, BYTES("gone"), &err));
     OK(tstore_batch_delete(batch, BYTES("old"), &err));
     OK(tstore_batch_delete(batch, BYTES("never there"), &err));
-    OK(tstore_batch_put_with(batch, BYTES("t"), BYTES("text"), TSTORE_TYPE_STRING, 0, &err));
-    OK(tstore_batch_put_with(batch, BYTES("expired"), BYTES("x"), TSTORE_TYPE_BYTES, 1, &err));
+    OK(tstore_batch_put_until(batch, BYTES("t"), BYTES("text"), TSTORE_TYPE_STRING, 0, &err));
+    OK(tstore_batch_put_until(batch, BYTES("expired"), BYTES("x"), TSTORE_TYPE_BYTES, 1, &err));
     OK(tstore_batch_put(batch, NULL, 0, NULL, 0, &err));
     CHECK(tstore_batch_count(batch) == 9);
     /* Nothing happened yet. */
@@ -95,9 +95,9 @@ static void a_batch_is_tied_to_no_store_and_survives_what_is_refused(void) {
     STATUS(TSTORE_E_TOO_LARGE, tstore_batch_put(batch, "k", TSTORE_KEY_SIZE_MAX + 1, "v", 1, &err));
     STATUS(TSTORE_E_TOO_LARGE, tstore_batch_put(batch, "k", 1, "v", (size_t)TSTORE_VALUE_SIZE_MAX + 1, &err));
     STATUS(TSTORE_E_INVALID_ARGUMENT,
-           tstore_batch_put_with(batch, BYTES("k"), BYTES("\xff"), TSTORE_TYPE_STRING, 0, &err));
+           tstore_batch_put_until(batch, BYTES("k"), BYTES("\xff"), TSTORE_TYPE_STRING, 0, &err));
     STATUS(TSTORE_E_INVALID_ARGUMENT,
-           tstore_batch_put_with(batch, BYTES("k"), BYTES("v"), TSTORE_TYPE_BYTES, -1, &err));
+           tstore_batch_put_until(batch, BYTES("k"), BYTES("v"), TSTORE_TYPE_BYTES, -1, &err));
     STATUS(TSTORE_E_TOO_LARGE, tstore_batch_delete_range(batch, "a", 1, "k", TSTORE_KEY_SIZE_MAX + 1, &err));
     CHECK(tstore_batch_count(batch) == 1);
     OK(tstore_open("one.db", NULL, &one, &err));

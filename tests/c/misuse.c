@@ -208,6 +208,7 @@ static void the_updates(tstore *db) {
     tstore_value *value = (tstore_value *)&err;
     int64_t i = 7;
     uint64_t u = 7;
+    size_t size = 7;
     const int32_t is = TSTORE_EXPECT_VALUE;
     REFUSES("db", tstore_compare_and_swap(NULL, "k", 1, is, "a", 1, "b", 1, e));
     REFUSES("key", tstore_compare_and_swap(db, NULL, 1, is, "a", 1, "b", 1, e));
@@ -233,14 +234,14 @@ static void the_updates(tstore *db) {
     REFUSES("db", tstore_increment_u64(NULL, "k", 1, 1, &u, e));
     REFUSES("key", tstore_increment_u64(db, NULL, 1, 1, &u, e));
     REFUSES("sum", tstore_increment_u64(db, "k", 1, 1, (uint64_t *)((char *)&u + 1), e));
-    REFUSES("db", tstore_append(NULL, "k", 1, "a", 1, &u, e));
-    REFUSES("key", tstore_append(db, NULL, 1, "a", 1, &u, e));
-    REFUSES("bytes", tstore_append(db, "k", 1, NULL, 1, &u, e));
+    REFUSES("db", tstore_append(NULL, "k", 1, "a", 1, &size, e));
+    REFUSES("key", tstore_append(db, NULL, 1, "a", 1, &size, e));
+    REFUSES("bytes", tstore_append(db, "k", 1, NULL, 1, &size, e));
     REFUSES("db", tstore_delete_range(NULL, "a", 1, "z", 1, &u, e));
     REFUSES("from", tstore_delete_range(db, NULL, 1, "z", 1, &u, e));
     REFUSES("to", tstore_delete_range(db, "a", 1, NULL, 1, &u, e));
     REFUSES("count", tstore_delete_range(db, "a", 1, "z", 1, (uint64_t *)((char *)&u + 1), e));
-    CHECK(i == 7 && u == 7);
+    CHECK(i == 7 && u == 7 && size == 7);
     STATUS(TSTORE_NOT_FOUND, tstore_exists(db, "k", 1, &err));
 }
 
@@ -270,11 +271,11 @@ static void the_batches(tstore *db) {
     REFUSES("batch", tstore_batch_put(NULL, "k", 1, "v", 1, e));
     REFUSES("key", tstore_batch_put(batch, NULL, 1, "v", 1, e));
     REFUSES("value", tstore_batch_put(batch, "k", 1, NULL, 1, e));
-    REFUSES("batch", tstore_batch_put_with(NULL, "k", 1, "v", 1, TSTORE_TYPE_BYTES, 0, e));
-    REFUSES("key", tstore_batch_put_with(batch, NULL, 1, "v", 1, TSTORE_TYPE_BYTES, 0, e));
-    REFUSES("value", tstore_batch_put_with(batch, "k", 1, NULL, 1, TSTORE_TYPE_BYTES, 0, e));
-    REFUSES("value_type", tstore_batch_put_with(batch, "k", 1, "v", 1, -1, 0, e));
-    REFUSES("expires_at", tstore_batch_put_with(batch, "k", 1, "v", 1, TSTORE_TYPE_BYTES, -1, e));
+    REFUSES("batch", tstore_batch_put_until(NULL, "k", 1, "v", 1, TSTORE_TYPE_BYTES, 0, e));
+    REFUSES("key", tstore_batch_put_until(batch, NULL, 1, "v", 1, TSTORE_TYPE_BYTES, 0, e));
+    REFUSES("value", tstore_batch_put_until(batch, "k", 1, NULL, 1, TSTORE_TYPE_BYTES, 0, e));
+    REFUSES("value_type", tstore_batch_put_until(batch, "k", 1, "v", 1, -1, 0, e));
+    REFUSES("expires_at", tstore_batch_put_until(batch, "k", 1, "v", 1, TSTORE_TYPE_BYTES, -1, e));
     REFUSES("batch", tstore_batch_delete(NULL, "k", 1, e));
     REFUSES("key", tstore_batch_delete(batch, NULL, 1, e));
     REFUSES("batch", tstore_batch_delete_range(NULL, "a", 1, "b", 1, e));
@@ -367,11 +368,11 @@ static void the_transactions(tstore *db) {
     REFUSES("txn", tstore_txn_put(NULL, "k", 1, "v", 1, e));
     REFUSES("key", tstore_txn_put(txn, NULL, 1, "v", 1, e));
     REFUSES("value", tstore_txn_put(txn, "k", 1, NULL, 1, e));
-    REFUSES("txn", tstore_txn_put_with(NULL, "k", 1, "v", 1, TSTORE_TYPE_BYTES, 0, e));
-    REFUSES("key", tstore_txn_put_with(txn, NULL, 1, "v", 1, TSTORE_TYPE_BYTES, 0, e));
-    REFUSES("value", tstore_txn_put_with(txn, "k", 1, NULL, 1, TSTORE_TYPE_BYTES, 0, e));
-    REFUSES("value_type", tstore_txn_put_with(txn, "k", 1, "v", 1, 7, 0, e));
-    REFUSES("expires_at", tstore_txn_put_with(txn, "k", 1, "v", 1, TSTORE_TYPE_BYTES, -1, e));
+    REFUSES("txn", tstore_txn_put_until(NULL, "k", 1, "v", 1, TSTORE_TYPE_BYTES, 0, e));
+    REFUSES("key", tstore_txn_put_until(txn, NULL, 1, "v", 1, TSTORE_TYPE_BYTES, 0, e));
+    REFUSES("value", tstore_txn_put_until(txn, "k", 1, NULL, 1, TSTORE_TYPE_BYTES, 0, e));
+    REFUSES("value_type", tstore_txn_put_until(txn, "k", 1, "v", 1, 7, 0, e));
+    REFUSES("expires_at", tstore_txn_put_until(txn, "k", 1, "v", 1, TSTORE_TYPE_BYTES, -1, e));
     REFUSES("txn", tstore_txn_delete(NULL, "k", 1, e));
     REFUSES("key", tstore_txn_delete(txn, NULL, 1, e));
     REFUSES("txn", tstore_txn_delete_range(NULL, "a", 1, "z", 1, &number, e));

@@ -117,7 +117,7 @@ static void scans_have_bounds_and_directions() {
 static void a_batch_and_a_snapshot_are_of_one_piece() {
     ts::store db("piece.db");
     ts::batch changes;
-    changes.put("a", "1").put("b", "2").put("gone", "x", TSTORE_TYPE_BYTES, 1);
+    changes.put("a", "1").put("b", "2").put_until("gone", "x", 1);
     CHECK(changes.size() == 3);
     db.write(changes);
     ts::snapshot before = db.snapshot();

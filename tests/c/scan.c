@@ -210,8 +210,8 @@ static void a_scan_is_the_same_wherever_it_is_made(void) {
     /* Half of the records from the store, half from the transaction. */
     put_letters(db, "acfgh");
     OK(tstore_txn_begin(db, &s.txn, &err));
-    OK(tstore_txn_put_with(s.txn, "b", 1, "bb", 2, TSTORE_TYPE_STRING, 0, &err));
-    OK(tstore_txn_put_with(s.txn, "d", 1, "dd", 2, TSTORE_TYPE_STRING, 0, &err));
+    OK(tstore_txn_put_until(s.txn, "b", 1, "bb", 2, TSTORE_TYPE_STRING, 0, &err));
+    OK(tstore_txn_put_until(s.txn, "d", 1, "dd", 2, TSTORE_TYPE_STRING, 0, &err));
     OK(tstore_txn_delete(s.txn, "a", 1, &err));
     OK(tstore_txn_delete(s.txn, "c", 1, &err));
     OK(tstore_txn_delete(s.txn, "g", 1, &err));

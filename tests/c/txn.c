@@ -34,8 +34,8 @@ static void writes_are_seen_by_itself_and_after_the_commit_by_all(void) {
     int32_t type = -1;
     uint64_t count = 99;
     OK(tstore_txn_put(txn, BYTES("a"), BYTES("mine"), &err));
-    OK(tstore_txn_put_with(txn, BYTES("s"), BYTES("text"), TSTORE_TYPE_STRING, 0, &err));
-    OK(tstore_txn_put_with(txn, BYTES("gone"), BYTES("x"), TSTORE_TYPE_BYTES, 1, &err));
+    OK(tstore_txn_put_until(txn, BYTES("s"), BYTES("text"), TSTORE_TYPE_STRING, 0, &err));
+    OK(tstore_txn_put_until(txn, BYTES("gone"), BYTES("x"), TSTORE_TYPE_BYTES, 1, &err));
     OK(tstore_txn_delete(txn, BYTES("b"), &err));
     STATUS(TSTORE_NOT_FOUND, tstore_txn_delete(txn, BYTES("b"), &err));
     TXN_VALUE_IS(txn, "a", "mine");

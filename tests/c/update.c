@@ -78,7 +78,7 @@ static void counters_add_and_refuse_what_is_out_of_range(void) {
 
 static void bytes_are_appended_to_bytes_and_text_to_text(void) {
     tstore_error err;
-    uint64_t size = 0;
+    size_t size = 0;
     int32_t type = -1;
     OK(tstore_append(db, BYTES("log"), BYTES("a"), &size, &err));
     OK(tstore_append(db, BYTES("log"), NULL, 0, NULL, &err));

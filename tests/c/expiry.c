@@ -128,6 +128,49 @@ static void snapshots_and_transactions_keep_their_time(void) {
     }
 }
 
+static uint64_t records(void) {
+    tstore_stats stats;
+    memset(&stats, 0, sizeof stats);
+    stats.struct_size = sizeof stats;
+    OK(tstore_stat(db, &stats, &err));
+    return stats.records;
+}
+
+/* What gives the place of an expired record back, and what does not: see tstore_put_until. */
+static void an_expired_record_stays_until_it_is_written_or_deleted_in_a_batch(void) {
+    tstore_batch *batch = NULL;
+    tstore_txn *txn = NULL;
+    uint64_t before, count = 99;
+    OK(tstore_delete_range(db, NULL, 0, NULL, 0, NULL, &err));
+    before = records();
+    OK(put_until("x1", past));
+    OK(put_until("x2", past));
+    OK(put_until("x3", past));
+    OK(put_until("x4", past));
+    STATUS(TSTORE_NOT_FOUND, tstore_delete(db, BYTES("x1"), &err));
+    OK(tstore_delete_range(db, BYTES("x"), BYTES("y"), &count, &err));
+    CHECK(count == 0);
+    OK(tstore_txn_begin(db, &txn, &err));
+    STATUS(TSTORE_NOT_FOUND, tstore_txn_delete(txn, BYTES("x1"), &err));
+    OK(tstore_txn_commit(txn, 0, &err));
+    tstore_txn_free(txn);
+    CHECK(records() == before + 4);
+    OK(tstore_batch_create(&batch, &err));
+    OK(tstore_batch_delete(batch, BYTES("x1"), &err));
+    OK(tstore_write(db, batch, 0, &err));
+    CHECK(records() == before + 3);
+    OK(tstore_batch_clear(batch, &err));
+    OK(tstore_batch_delete_range(batch, BYTES("x2"), BYTES("x3"), &err));
+    OK(tstore_write(db, batch, 0, &err));
+    tstore_batch_free(batch);
+    CHECK(records() == before + 2);
+    OK(tstore_put(db, BYTES("x3"), BYTES("v"), &err));
+    CHECK(records() == before + 2);
+    /* A range that has a key to delete takes along what has expired between. */
+    OK(tstore_delete_range(db, BYTES("x"), BYTES("y"), &count, &err));
+    CHECK(count == 1 && records() == before);
+}
+
 static void expiry_is_there_after_reopening(void) {
     int64_t ms = 0;
     OK(put_until("kept", far));
@@ -145,6 +188,7 @@ int main(void) {
     the_time_that_is_left_is_told_and_changed();
     a_put_removes_it_and_a_change_of_a_part_keeps_it();
     snapshots_and_transactions_keep_their_time();
+    an_expired_record_stays_until_it_is_written_or_deleted_in_a_batch();
     expiry_is_there_after_reopening();
     OK(tstore_close(db, &err));
     return 0;

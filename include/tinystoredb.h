@@ -1336,8 +1336,8 @@ TSTORE_API int64_t tstore_clock_ms(void);
  * tstore_append keep it.
  *
  * An expired record keeps its place in the index, and counts in the statistics, until its key is written, or
- * deleted by tstore_batch_delete or tstore_batch_delete_range. tstore_delete and a transaction's deletes take
- * it for absent and leave it as it is; so does tstore_delete_range, unless there is another key in the
+ * deleted by tstore_batch_delete or tstore_batch_delete_range. tstore_delete and a transaction's deletes
+ * take it for absent and leave it as it is; so does tstore_delete_range, unless there is another key in the
  * range, and so does opening the store. No call lists expired keys. A program that makes ever new ones notes
  * each in a second record, whose key begins with the time, and from time to time deletes both in one batch.
  *

@@ -235,6 +235,9 @@ impl Place<'_, '_> {
         let needed = |version: &Version, newer: Lsn| match only {
             // The one was asked about, and those behind it are kept until they are looked at.
             Some(_) => Need::Snapshots,
+            // A snapshot that the writer has not met has taken what a put replaces with it; of a put over a
+            // deletion it took nothing, and must not come to what was there before that.
+            None if version.deleted && newer == newest.lsn => Need::Snapshots,
             None => needed(version, newer),
         };
         let kept = self

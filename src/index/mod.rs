@@ -45,9 +45,7 @@ use crate::sync::Ordering;
 use crate::types::{Lsn, Position};
 
 pub use changes::Newest;
-#[allow(unused_imports, reason = "scans that go on where they stopped are built and tested with it")]
-pub use cursor::Cursor;
-pub use cursor::LOOK_AHEAD;
+pub use cursor::{Cursor, LOOK_AHEAD};
 pub use versions::{Version, Versions};
 pub use writer::{Mark, Room, Writer};
 

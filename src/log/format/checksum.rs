@@ -3,8 +3,8 @@
 //! A record that is read is summed each time, and most records are shorter than what the crate is made
 //! for: it looks for aligned words, sums what is before and behind them byte by byte, and tries blocks of
 //! several kilobytes first. A record starts at a multiple of 8 and its checksum takes the first 4 bytes, so
-//! here the other 4 and the words behind them are one instruction each. Measured on records of 140 bytes:
-//! 13 ns instead of 21.
+//! here the other 4 and the words behind them are one instruction each. Measured on records of 140 bytes,
+//! one after the other: 9 ns each instead of 20.
 //!
 //! Invariant 1: for the same bytes and the same start, the sum is the crate's.
 //!

@@ -235,6 +235,9 @@ impl Place<'_, '_> {
         let needed = |version: &Version, newer: Lsn| match only {
             // The one was asked about, and those behind it are kept until they are looked at.
             Some(_) => Need::Snapshots,
+            // A snapshot that the store does not know of yet may see that the key is not there. Nothing but
+            // the deletion keeps it from seeing what stands before it.
+            None if version.deleted && newer == newest.lsn => Need::Snapshots,
             None => needed(version, newer),
         };
         let kept = self

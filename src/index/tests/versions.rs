@@ -166,6 +166,27 @@ fn every_snapshot_sees_its_own_moment() {
     }
 }
 
+/// A snapshot between the deletion and the put may be one that the writer has not met: it saw the note of the
+/// put, which replaces nothing.
+#[test]
+fn a_deletion_that_a_put_replaces_stays_before_what_it_deleted() {
+    let mut history = History::new();
+    history.write(b"key", false);
+    history.snapshots.insert(history.last);
+    history.write(b"key", true);
+    let (unmet, version) = (history.last, |position| Version { lsn: 3, position, deleted: false });
+    let version = version(history.records.append(b"key"));
+    let snapshots = &history.snapshots;
+    let needed = |older: &Version, newer: Lsn| need(snapshots, older, newer);
+    history.writer.put_newest(b"key", version, &history.records, |_| true, needed).unwrap();
+    assert_eq!(history.at(b"key", unmet), None, "what was deleted is back");
+    assert_eq!(history.at(b"key", 1), history.expected(b"key", 1));
+    history.snapshots.clear();
+    let needed = |_: &Version, _| Need::Nobody;
+    history.writer.prune_versions(b"key", &history.records, needed, |_| {}).unwrap();
+    assert_eq!(history.versions(b"key"), [version]);
+}
+
 /// More versions than one block holds.
 #[test]
 fn a_key_with_a_thousand_versions_keeps_them_all() {

@@ -71,6 +71,29 @@ fn a_snapshot_never_changes_beside_puts() {
     });
 }
 
+/// A new snapshot while a deleted key is put again, of which an old snapshot still has a version.
+#[test]
+fn what_an_old_snapshot_keeps_is_not_seen_by_a_new_one() {
+    explore(|| {
+        let store = open(&options());
+        store.put(b"a", &value(b"a", 0)).unwrap();
+        let old = store.snapshot().unwrap();
+        store.delete(b"a").unwrap();
+        let (writer, reader) = (store.clone(), store);
+        together(vec![
+            Box::new(move || writer.put(b"a", &value(b"a", 1)).unwrap()),
+            Box::new(move || {
+                let snapshot = reader.snapshot().unwrap();
+                let first = get_at(&snapshot, b"a");
+                assert_ne!(first, Some(0), "what was deleted is back");
+                assert_eq!(scan_at(&snapshot, false).len(), usize::from(first.is_some()));
+                assert_eq!(get_at(&snapshot, b"a"), first);
+            }),
+        ]);
+        assert_eq!(get_at(&old, b"a"), Some(0));
+    });
+}
+
 #[test]
 fn a_batch_is_seen_whole_or_not_at_all() {
     explore(|| {

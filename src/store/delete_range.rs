@@ -94,20 +94,22 @@ impl Inner {
         writer.index.reserve_room(&all)
     }
 
-    /// Deletes, at `lsn`, every key from `from` on and before `to` in the index, beside the versions that
-    /// readers still see.
+    /// Deletes, at `lsn` of the commit that begins at `first`, every key from `from` on and before `to` in
+    /// the index, beside the versions that readers still see.
     pub(super) fn delete_range_beside(
         &self,
         writer: &mut Writer,
         from: &[u8],
         to: &[u8],
+        first: Lsn,
         lsn: Lsn,
     ) -> Result<()> {
         self.for_each_in_range(writer, from, to, |writer, key, newest| {
             if newest.deleted {
                 return Ok(());
             }
-            self.push_beside(writer, key, Version { lsn, position: newest.position, deleted: true })
+            let version = Version { lsn, position: newest.position, deleted: true };
+            self.push_beside(writer, key, first, version)
         })
     }
 

@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tinystoredb::{
-    Durability, Error, KEY_SIZE_MAX, Options, ScanOptions, Store, SyncMode, VALUE_SIZE_MAX, ValueType,
+    Batch, Durability, Error, KEY_SIZE_MAX, Options, ScanOptions, Store, SyncMode, VALUE_SIZE_MAX, ValueType,
     WriteMode, WriteOptions,
 };
 
@@ -408,6 +408,30 @@ impl Drop for Done<'_> {
     fn drop(&mut self) {
         self.0.store(true, std::sync::atomic::Ordering::Relaxed);
     }
+}
+
+/// Nobody ever sees what is between: it takes neither time nor memory that grow with it.
+#[test]
+fn a_batch_may_change_one_key_a_hundred_thousand_times() {
+    let place = Place::new();
+    let store = place.open();
+    store.put(b"key", b"before").unwrap();
+    let snapshot = store.snapshot().unwrap();
+    let mut batch = Batch::new();
+    for round in 0..100_000_u32 {
+        match round % 4 {
+            2 => batch.delete(b"key").unwrap(),
+            _ => batch.put(b"key", &round.to_le_bytes()).unwrap(),
+        }
+    }
+    let start = Instant::now();
+    store.write(&batch, Durability::Default).unwrap();
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    assert_eq!(&**store.get(b"key").unwrap().as_ref().unwrap(), 99_999_u32.to_le_bytes());
+    assert_eq!(&**snapshot.get(b"key").unwrap().as_ref().unwrap(), b"before");
+    let stats = store.stats().unwrap();
+    assert_eq!((stats.records, stats.snapshot_versions), (1, 1));
 }
 
 /// One key is there all the time while others overwrite it: a scan meets it, and never shows a value that a

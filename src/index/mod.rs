@@ -82,8 +82,7 @@ pub enum Need {
     Nobody,
     /// Only snapshots.
     Snapshots,
-    /// Readers of what is visible now. Whoever needs a version, all newer ones are needed by readers too, or
-    /// this one is needed by none of them.
+    /// Readers of what is visible now. Of the newer ones, none is needed by snapshots only.
     Readers,
 }
 

@@ -14,7 +14,7 @@ use std::ops::Bound;
 
 use super::{Inner, Writer};
 use crate::error::{Error, Result};
-use crate::index::{LOOK_AHEAD, Newest, Room, Version, Writer as IndexWriter};
+use crate::index::{Found, LOOK_AHEAD, Newest, Room, Version, Writer as IndexWriter};
 use crate::log::Log;
 use crate::log::format::{Kind, NewRecord};
 use crate::planted::{Bug, planted};
@@ -66,10 +66,11 @@ impl Inner {
     /// each takes in the index.
     pub(super) fn measure_range(&self, writer: &mut Writer, from: &[u8], to: &[u8]) -> Result<(u64, Room)> {
         let (mut count, mut room) = (0, Room::default());
-        self.for_each_in_range(writer, from, to, |_, _, newest| {
+        self.for_each_in_range(writer, from, to, |_, key, newest| {
             room.add(newest.versions + 1);
-            if !self.snapshots.are_none() {
-                // What it deletes moves to where only snapshots look.
+            if newest.versions > 1 || !matches!(self.index.pin()?.find_older(key), Found::None) {
+                // What it deletes stays beside the deletion. What stood behind that moves to where only
+                // snapshots look, or goes from there.
                 room.add_change();
             }
             let expired = || self.log.peek(newest.position).map(|record| self.is_expired(&record));
@@ -94,20 +95,22 @@ impl Inner {
         writer.index.reserve_room(&all)
     }
 
-    /// Deletes, at `lsn`, every key from `from` on and before `to` in the index, beside the versions that
-    /// readers still see.
+    /// Deletes, at `lsn` of the commit that begins at `first`, every key from `from` on and before `to` in
+    /// the index, beside the versions that readers still see.
     pub(super) fn delete_range_beside(
         &self,
         writer: &mut Writer,
         from: &[u8],
         to: &[u8],
+        first: Lsn,
         lsn: Lsn,
     ) -> Result<()> {
         self.for_each_in_range(writer, from, to, |writer, key, newest| {
             if newest.deleted {
                 return Ok(());
             }
-            self.push_beside(writer, key, Version { lsn, position: newest.position, deleted: true })
+            let version = Version { lsn, position: newest.position, deleted: true };
+            self.push_beside(writer, key, first, version)
         })
     }
 
@@ -164,5 +167,30 @@ pub(super) fn remove_range(
         if run.len() < RUN {
             return Ok(());
         }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use crate::options::{Options, SyncMode};
+    use crate::store::{Batch, Durability, Store};
+
+    #[test]
+    fn deleting_a_range_beside_a_snapshot_takes_no_more_memory_than_without() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options { sync_mode: SyncMode::OnRequest, ..Options::default() };
+        let store = Store::open(directory.path().join("db"), &options).unwrap();
+        for part in 0..40_u32 {
+            let mut batch = Batch::new();
+            for key in 0..500 {
+                batch.put(&(part * 500 + key).to_be_bytes(), b"").unwrap();
+            }
+            store.write(&batch, Durability::Default).unwrap();
+        }
+        let _snapshot = store.snapshot().unwrap();
+        let before = store.inner.index.memory().committed_bytes;
+        assert_eq!(store.delete_range(b"", b"").unwrap(), 20_000);
+        let taken = store.inner.index.memory().committed_bytes - before;
+        assert!(taken < 20_000 * 500, "{taken} bytes");
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::batch::Batch;
 use super::{Inner, Store, Writer};
 use crate::error::{Error, Result};
-use crate::index::Version;
+use crate::index::{Need, Version};
 use crate::log::format::{Kind, NewRecord};
 use crate::options::SyncMode;
 use crate::planted::{Bug, planted};
@@ -231,7 +231,7 @@ impl Inner {
             self.visibility.set_waiting(lsn);
         }
         if beside {
-            self.put_beside(writer, record, lsn, appended.position)?;
+            self.put_beside(writer, record, lsn, lsn, appended.position)?;
         } else {
             self.put_alone(writer, record.key, lsn, appended.position)?;
         }
@@ -256,7 +256,7 @@ impl Inner {
         }
         for ((record, position), lsn) in records.iter().zip(positions).zip(appended.first_lsn..) {
             writer.recent.push(lsn, position);
-            self.put_beside(writer, record, lsn, position)?;
+            self.put_beside(writer, record, appended.first_lsn, lsn, position)?;
             if planted(Bug::PieceByPiece) {
                 self.visibility.set_applied(lsn);
                 self.visibility.advance(self.log.durable_lsn());
@@ -290,28 +290,39 @@ impl Inner {
         put.map_err(|error| self.index_failed(error))
     }
 
-    /// Puts a change into the index beside the versions that readers still see.
+    /// Puts a change of the commit that begins at `first` into the index beside the versions that readers
+    /// still see.
     fn put_beside(
         &self,
         writer: &mut Writer,
         record: &NewRecord<'_>,
+        first: Lsn,
         lsn: Lsn,
         position: Position,
     ) -> Result<()> {
         let put = match record.kind {
-            Kind::DeleteRange => self.delete_range_beside(writer, record.key, record.value, lsn),
+            Kind::DeleteRange => self.delete_range_beside(writer, record.key, record.value, first, lsn),
             kind => {
                 let version = Version { lsn, position, deleted: kind == Kind::Delete };
-                self.push_beside(writer, record.key, version)
+                self.push_beside(writer, record.key, first, version)
             }
         };
         put.map_err(|error| self.index_failed(error))
     }
 
-    /// Puts one version of a key into the index beside the versions that readers still see.
-    pub(super) fn push_beside(&self, writer: &mut Writer, key: &[u8], version: Version) -> Result<()> {
+    /// Puts one version of a key into the index beside the versions that readers still see. What the same
+    /// commit, which begins at `first`, made of the key before is seen by nobody, and would grow with it.
+    pub(super) fn push_beside(
+        &self,
+        writer: &mut Writer,
+        key: &[u8],
+        first: Lsn,
+        version: Version,
+    ) -> Result<()> {
         let visible = self.visible_for_pruning();
-        let needed = |older: &Version, newer: Lsn| self.need(visible, older, newer, None);
+        let needed = |older: &Version, newer: Lsn| {
+            if older.lsn >= first { Need::Nobody } else { self.need(visible, older, newer, None) }
+        };
         writer.index.push_version(key, version, &self.log, needed, |_| {})
     }
 

@@ -181,7 +181,7 @@ impl Writer {
     fn make_room(&mut self, log: &Log, size: u64, kind: Kind) -> Result<u64> {
         let seal = if planted(Bug::NoRoomForSeal) { 0 } else { SEAL_FRAME_SIZE };
         let fits = |active: &Active| {
-            let open = kind == Kind::Delete || !active.reserved;
+            let open = may_use_reserve(kind) || !active.reserved;
             open && active.end + size + seal <= active.capacity
         };
         if !self.active.as_ref().is_some_and(fits) {
@@ -240,7 +240,7 @@ impl Writer {
             taken = log.prepared.take(log, id, needed, smallest);
         }
         match taken {
-            Err(full @ Error::NoSpace { .. }) if kind == Kind::Delete && needed <= RESERVE_SIZE => {
+            Err(full @ Error::NoSpace { .. }) if may_use_reserve(kind) && needed <= RESERVE_SIZE => {
                 let reserve = log.prepared.take_reserve(log, id, needed);
                 reserve.map(|(segment, capacity)| (segment, capacity, true)).map_err(|_| full)
             }
@@ -321,6 +321,11 @@ impl Writer {
     fn active(&self) -> Result<&Active> {
         self.active.as_ref().ok_or(Error::Internal("no active segment"))
     }
+}
+
+/// Whether the space that is set aside is for this change: it makes room.
+fn may_use_reserve(kind: Kind) -> bool {
+    matches!(kind, Kind::Delete | Kind::DeleteRange)
 }
 
 impl Active {

@@ -91,6 +91,23 @@ fn a_full_disk_refuses_writes_and_takes_deletes_and_writes_again_when_there_is_s
 }
 
 #[test]
+fn a_full_disk_takes_the_deletion_of_a_range() {
+    each_mode(|sync_mode, write_mode| {
+        let os = SimOs::new(1);
+        os.set_capacity(Some(1 << 20)).unwrap();
+        let store = Store::open_on(os.clone(), PATH, &small(sync_mode, write_mode)).unwrap();
+        let keys = fill(&store);
+        assert_eq!(store.delete_range(b"", &(keys / 2).to_be_bytes()).unwrap(), u64::from(keys / 2));
+        check(&store, keys / 2..keys);
+        assert!(is_full(store.put(b"refused", b"")));
+        store.close().unwrap();
+        let os = SimOs::from_image(&os.image().unwrap());
+        let store = Store::open_on(os, PATH, &small(sync_mode, write_mode)).unwrap();
+        check(&store, keys / 2..keys);
+    });
+}
+
+#[test]
 fn the_reserve_takes_some_thousand_deletes() {
     let os = SimOs::new(1);
     let options = options(SyncMode::OnRequest, WriteMode::Mapped);

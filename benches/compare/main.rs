@@ -1,9 +1,10 @@
 //! `make bench`: the figures of one run, beside LMDB's where it is installed.
 //!
 //! One thread, nothing waits for the device: random puts, overwrites, gets, absent keys, a full scan,
-//! deletes, and reopening; then lookups and scans in stores of their own (`reads`, `scans`). The two stores take turns in chunks, so that a busy moment of the machine hits
-//! both; the table has the medians of the chunks and the median of their ratios. Then puts that wait for
-//! the device, with one and with eight threads, beside a loop that only writes and calls fdatasync.
+//! deletes, and reopening; then lookups and scans in stores of their own (`reads`, `scans`). The two stores
+//! take turns in chunks, so that a busy moment of the machine hits both; the table has the medians of the
+//! chunks and the median of their ratios. Then puts that wait for the device, with one and with eight
+//! threads, beside a loop that only writes and calls fdatasync.
 //!
 //!     cargo bench --bench compare -- [--records N] [--dir DIRECTORY] [--only writes|reads|scans|durable]
 //!
